@@ -1,1 +1,54 @@
+//! The entry point of the freestanding program.
+//!
+//! Only rt-runtime's build script compiles it as such (`--cfg rt_program`); in the workspace it is an ordinary
+//! program that does nothing, so that no feature or lint setting of the workspace can disturb it.
+
+#![cfg_attr(rt_program, no_std, no_main)]
+#![cfg_attr(rt_program, allow(unsafe_code))]
+
+#[cfg(rt_program)]
+mod mem;
+
+#[cfg(rt_program)]
+mod program {
+    use core::arch::naked_asm;
+    use core::ffi::{CStr, c_char};
+
+    /// The kernel jumps here with the argument vector on the stack.
+    #[cfg(target_arch = "x86_64")]
+    #[unsafe(naked)]
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn _start() -> ! {
+        naked_asm!("xor ebp, ebp", "mov rdi, rsp", "and rsp, -16", "call {main}", "ud2", main = sym main)
+    }
+
+    /// The kernel jumps here with the argument vector on the stack.
+    #[cfg(target_arch = "aarch64")]
+    #[unsafe(naked)]
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn _start() -> ! {
+        naked_asm!("mov x29, xzr", "mov x30, xzr", "mov x0, sp", "bl {main}", "brk 1", main = sym main)
+    }
+
+    /// `stack` is argc, then the argument pointers: `rt-init`, and the number of the plan's descriptor.
+    unsafe extern "C" fn main(stack: *const usize) -> ! {
+        // SAFETY: the kernel put at least argc there.
+        let count = unsafe { *stack };
+        let number = if count == 2 {
+            // SAFETY: argc is 2, so the word two further on is a pointer to a C string.
+            let word = unsafe { CStr::from_ptr(*stack.add(2).cast::<*const c_char>()) };
+            word.to_str().ok().and_then(|word| word.parse().ok())
+        } else {
+            None
+        };
+        rt_init::walk(number.unwrap_or(-1))
+    }
+
+    #[panic_handler]
+    fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+        rt_init::panicked(info.location().map_or(0, core::panic::Location::line))
+    }
+}
+
+#[cfg(not(rt_program))]
 fn main() {}

@@ -1,1 +1,24 @@
-//! (to come)
+//! From a config and the facts of a host to a plan: pure, without I/O, so that any plan can be printed and compared on
+//! any machine.
+
+#![forbid(unsafe_code)]
+
+pub mod capabilities;
+mod devices;
+pub mod error;
+pub mod host;
+mod mounts;
+mod namespaces;
+pub mod options;
+pub mod plan;
+mod process;
+mod rootfs;
+pub mod spec;
+mod steps;
+mod targets;
+
+pub use error::Error;
+pub use host::Host;
+pub use plan::{Join, Plan, Request, Spawn, Wait, create};
+pub use spec::Spec;
+pub use steps::Steps;

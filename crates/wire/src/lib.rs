@@ -1,1 +1,22 @@
-//! (to come)
+//! What the parent and init say to each other: the [`Step`]s of a plan, written once as one flat message, and
+//! the few [`Report`]s and [`Order`]s of the walk. `no_std`: init reads a plan without a heap.
+
+#![no_std]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
+mod message;
+mod step;
+mod talk;
+mod text;
+
+pub use message::{Field, Header, PLAN_OFFSET, Reader, STEPS_MAX};
+#[cfg(feature = "alloc")]
+pub use message::Writer;
+pub use step::{
+    Amount, CAPABILITIES, Capabilities, CapabilityNames, Change, Device, DeviceKind, Enter, Follow, LIMITS, LabelKind,
+    Namespace, Parent, Part, Propagate, Rlimit, Scheduler, Step, Target, Tree,
+};
+pub use talk::{Order, Report};
+pub use text::{Text, Texts};

@@ -1,0 +1,319 @@
+//! The cgroup of a container that is there: who is in it, stop them, kill them, clear it away.
+
+use crate::create::{write_v1, write_v2};
+use crate::error::Error;
+use crate::files::{Dir, await_event, await_exit, is_gone, pids, prune, read, remove, says, write};
+use crate::layout::Layout;
+use crate::place::Place;
+use crate::settings::Settings;
+use rt_plan::spec::resources::Resources;
+use rustix::fs::CWD;
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process};
+use std::time::{Duration, Instant};
+
+/// A container's cgroup, known from its state file. A cgroup that is gone is empty, thawed and removed.
+#[derive(Clone, Debug)]
+pub struct Existing {
+    v2: Option<String>,
+    /// The freezer's first, then that of devices, which runc asks.
+    v1: Vec<String>,
+    freezer: Option<String>,
+    place: Place,
+}
+
+/// How long a killed process may take to leave. More than the memory of most containers takes to free.
+const LEAVING: Duration = Duration::from_secs(2);
+/// How long a process may stay in the kernel before it can be frozen.
+const FREEZING: Duration = Duration::from_secs(10);
+/// The same when all we want is a quiet moment for a signal.
+const QUIET: Duration = Duration::from_millis(500);
+
+impl Existing {
+    /// Makes no system call.
+    pub fn open(place: &Place) -> Self {
+        let mut v1: Vec<String> = Vec::new();
+        let named = ["freezer", "devices"].into_iter().filter_map(|name| place.dir(name));
+        let rest = place.paths().iter().filter(|(name, _)| !name.is_empty()).map(|(_, dir)| dir.as_str());
+        for dir in named.chain(rest) {
+            if !v1.iter().any(|known| known == dir) {
+                v1.push(dir.to_owned());
+            }
+        }
+        let owned = |name| place.dir(name).map(str::to_owned);
+        Self { v2: owned(""), v1, freezer: owned("freezer"), place: place.clone() }
+    }
+
+    /// The processes in it and below, as our pid namespace numbers them; those that it does not show are left out.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn pids(&self) -> Result<Vec<Pid>, Error> {
+        for dir in self.v2.iter().chain(&self.v1) {
+            match pids(dir) {
+                Ok(pids) => return Ok(pids),
+                Err(errno) if is_gone(errno) => {}
+                Err(errno) => return Err(Error::file("read", format!("{dir}/cgroup.procs"), errno)),
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// Whether there is no process in it or below.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn is_empty(&self) -> Result<bool, Error> {
+        if let Some(dir) = &self.v2 {
+            let events = format!("{dir}/cgroup.events");
+            match read(CWD, &events) {
+                Ok(text) => return Ok(!says(&text, "populated")),
+                Err(errno) if is_gone(errno) => {}
+                Err(errno) => return Err(Error::file("read", events, errno)),
+            }
+        }
+        Ok(self.pids()?.is_empty())
+    }
+
+    /// Send a signal to every process, standing still meanwhile so that none is missed. Whoever was frozen before
+    /// stays frozen, unless the signal is SIGKILL.
+    ///
+    /// # Errors
+    /// [`Error::File`] for the first process that could not be signalled; the others are.
+    pub fn signal_all(&self, signal: Signal) -> Result<(), Error> {
+        if signal == Signal::KILL {
+            return self.kill_all();
+        }
+        let paused = self.is_frozen()?;
+        let quiet = !paused && self.freeze_within(QUIET).is_ok();
+        let sent = self.pids().and_then(|pids| send(&pids, signal));
+        if quiet {
+            self.thaw()?;
+        }
+        sent
+    }
+
+    /// Kill every process, frozen or not. They may take a moment to be gone: [`Existing::remove`] waits for that.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn kill_all(&self) -> Result<(), Error> {
+        if let Some(dir) = &self.v2 {
+            let kill = format!("{dir}/cgroup.kill");
+            match write(CWD, &kill, "1") {
+                // What v1's freezer holds does not die before it is let go.
+                Ok(()) => return self.thaw(),
+                // Before Linux 5.14 there is no such file; a threaded cgroup does not take it.
+                Err(Errno::NOENT | Errno::NODEV | Errno::OPNOTSUPP) => {}
+                Err(errno) => return Err(Error::file("write", kill, errno)),
+            }
+        }
+        let quiet = self.freeze_within(QUIET).is_ok();
+        let mut sent = Ok(());
+        // Those that could not be frozen may be born faster than we kill, but not for ever: each round kills all.
+        for _ in 0..if quiet { 1 } else { 100 } {
+            let pids = self.pids()?;
+            if pids.is_empty() {
+                break;
+            }
+            sent = send(&pids, Signal::KILL);
+        }
+        self.thaw()?;
+        sent
+    }
+
+    /// Stop every process. Returns when all stand still.
+    ///
+    /// # Errors
+    /// [`Error::NotFrozen`] when that takes too long: then they run again. [`Error::NoFreezer`], [`Error::File`].
+    pub fn freeze(&self) -> Result<(), Error> {
+        self.freeze_within(FREEZING)
+    }
+
+    /// Let them run again.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn thaw(&self) -> Result<(), Error> {
+        // On a hybrid host somebody else may have used the other freezer.
+        let v2 = self.v2.iter().map(|dir| (format!("{dir}/cgroup.freeze"), "0"));
+        let v1 = self.freezer.iter().map(|dir| (format!("{dir}/freezer.state"), "THAWED"));
+        for (file, value) in v2.chain(v1) {
+            match write(CWD, &file, value) {
+                Ok(()) => {}
+                Err(errno) if is_gone(errno) => {}
+                Err(errno) => return Err(Error::file("write", file, errno)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it was told to stand still (and not merely one above it).
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn is_frozen(&self) -> Result<bool, Error> {
+        let v2 = self.v2.iter().map(|dir| format!("{dir}/cgroup.freeze"));
+        let v1 = self.freezer.iter().map(|dir| format!("{dir}/freezer.self_freezing"));
+        for file in v2.chain(v1) {
+            match read(CWD, &file) {
+                Ok(text) if text.trim() == "1" => return Ok(true),
+                Ok(_) => {}
+                Err(errno) if is_gone(errno) => {}
+                Err(errno) => return Err(Error::file("read", file, errno)),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Change its limits; the device rules stay.
+    ///
+    /// # Errors
+    /// As [`crate::Cgroup::create`], and [`Error::InUse`] for a memory limit that is below what is used: v1 always
+    /// refuses that, v2 would kill, and does unless `memory.checkBeforeUpdate` is set.
+    pub fn update(&self, layout: &Layout, resources: &Resources) -> Result<(), Error> {
+        let settings = Settings::limits(layout, resources)?;
+        if let Some(memory) = &resources.memory {
+            let check = memory.check_before_update() == Some(true);
+            self.check_usage(memory.limit().filter(|limit| check && *limit > 0), "", "memory.current")?;
+        }
+        match write_v1(layout, &self.place, &settings.v1) {
+            Err(Error::Refused { errno: Errno::BUSY, file, field, value }) => {
+                let limit = value.parse().ok().filter(|_| file.ends_with("memory.limit_in_bytes"));
+                self.check_usage(limit, "memory", "memory.usage_in_bytes")?;
+                return Err(Error::Refused { errno: Errno::BUSY, file, field, value });
+            }
+            other => other?,
+        }
+        match (layout.unified(), &self.v2) {
+            (Some(hierarchy), Some(path)) if !settings.v2.is_empty() => {
+                write_v2(hierarchy, &Dir::open(path)?, &settings.v2)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Remove it, and whatever the container made below it. Waits, for a bounded time, for processes that are on
+    /// their way out.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when they take too long; [`Error::File`]. The other hierarchies are removed all the same.
+    pub fn remove(&self) -> Result<(), Error> {
+        let until = Instant::now() + LEAVING;
+        let mut result = Ok(());
+        for dir in self.v2.iter().chain(&self.v1) {
+            let removed = clear(dir, until);
+            if result.is_ok() {
+                result = removed;
+            }
+        }
+        result
+    }
+
+    fn freeze_within(&self, patience: Duration) -> Result<(), Error> {
+        let until = Instant::now() + patience;
+        let late = |dir: &str| Error::NotFrozen { dir: dir.to_owned(), seconds: patience.as_secs() };
+        if let Some(dir) = &self.v2 {
+            let file = format!("{dir}/cgroup.freeze");
+            match write(CWD, &file, "1") {
+                Ok(()) => {
+                    let frozen = await_event(dir, "frozen", true, until).or_else(|errno| match is_gone(errno) {
+                        true => Ok(true),
+                        false => Err(Error::file("read", format!("{dir}/cgroup.events"), errno)),
+                    });
+                    return match frozen {
+                        Ok(true) => Ok(()),
+                        other => self.thaw().and(other).and(Err(late(dir))),
+                    };
+                }
+                // Before Linux 5.2 there is no such file.
+                Err(errno) if is_gone(errno) => {}
+                Err(errno) => return Err(Error::file("write", file, errno)),
+            }
+        }
+        let Some(dir) = &self.freezer else { return Err(Error::NoFreezer) };
+        match freeze_v1(dir, until) {
+            Ok(true) => Ok(()),
+            Ok(false) => self.thaw().and(Err(late(dir))),
+            Err(errno) => self.thaw().and(Err(Error::file("write", format!("{dir}/freezer.state"), errno))),
+        }
+    }
+
+    /// Refuse a limit in bytes that is below what `file` says is used.
+    fn check_usage(&self, limit: Option<i64>, controller: &str, file: &str) -> Result<(), Error> {
+        let (Some(limit), Some(dir)) = (limit, self.place.dir(controller)) else { return Ok(()) };
+        let usage = read(CWD, &format!("{dir}/{file}")).ok().and_then(|text| text.trim().parse().ok());
+        match usage {
+            Some(usage) if limit.cast_unsigned() < usage => {
+                Err(Error::InUse { field: "linux.resources.memory.limit".into(), limit, usage })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// v1's freezer says FREEZING until all stand still, tells nobody when they do, and can miss one that was just born:
+/// telling it again is what helps.
+fn freeze_v1(dir: &str, until: Instant) -> Result<bool, Errno> {
+    let file = format!("{dir}/freezer.state");
+    let mut pause = Duration::from_micros(20);
+    loop {
+        write(CWD, &file, "FROZEN")?;
+        if read(CWD, &file)?.trim() == "FROZEN" {
+            return Ok(true);
+        }
+        if Instant::now() >= until {
+            return Ok(false);
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(5));
+    }
+}
+
+/// Tell each of them. One that is gone has nothing to be told.
+fn send(pids: &[Pid], signal: Signal) -> Result<(), Error> {
+    let mut result = Ok(());
+    for pid in pids {
+        match kill_process(*pid, signal) {
+            Ok(()) | Err(Errno::SRCH) => {}
+            Err(errno) if result.is_ok() => result = Err(Error::file("signal", format!("process {pid}"), errno)),
+            Err(_) => {}
+        }
+    }
+    result
+}
+
+/// Remove one directory and those below it, when those who live there have left.
+fn clear(dir: &str, until: Instant) -> Result<(), Error> {
+    let failed = |errno| Error::file("rmdir", dir, errno);
+    match remove(CWD, dir) {
+        Err(Errno::BUSY) => {}
+        other => return other.map_err(failed),
+    }
+    match await_event(dir, "populated", false, until) {
+        Ok(_) => {}
+        // v1 has no events; its processes do.
+        Err(errno) if is_gone(errno) => {
+            for pid in pids(dir).unwrap_or_default() {
+                await_exit(pid, until).map_err(failed)?;
+            }
+        }
+        Err(errno) => return Err(failed(errno)),
+    }
+    let mut pause = Duration::from_micros(50);
+    loop {
+        match prune(dir) {
+            Ok(()) => return Ok(()),
+            Err(errno) if is_gone(errno) => return remove(CWD, dir).map_err(failed),
+            Err(Errno::BUSY) if Instant::now() < until => {}
+            Err(Errno::BUSY) => {
+                let count = pids(dir).map_or(0, |pids| pids.len());
+                return Err(Error::Busy { dir: dir.to_owned(), count, seconds: LEAVING.as_secs() });
+            }
+            Err(errno) => return Err(failed(errno)),
+        }
+        // A process leaves its cgroup a moment after its parent could know: short, and only until `until`.
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,478 @@
+//! The crate against the real kernel, in whatever view of the cgroups the tests are run: hybrid, or pure v2 as
+//! `runtime-tests/in-view v2` shows it. Root is needed; without it each test says so and does nothing.
+
+use rt_cgroup::{Cgroup, Error, Existing, Layout, Place};
+use rt_plan::spec::resources::Resources;
+use rustix::fs::{Mode, OFlags};
+use rustix::process::Signal;
+use std::fs;
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A view of the host, and a name for a container that nobody else has.
+struct Bed {
+    layout: Layout,
+    name: String,
+}
+
+impl Bed {
+    fn new() -> Option<Self> {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: needs root");
+            return None;
+        }
+        let layout = Layout::probe().expect("a layout");
+        if layout == Layout::None {
+            eprintln!("skipped: no cgroup file system here");
+            return None;
+        }
+        let name = format!("rt-cgroup-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        Some(Self { layout, name })
+    }
+
+    fn place(&self) -> Place {
+        self.layout.place(None, &self.name).expect("a place")
+    }
+
+    fn create(&self, resources: &str) -> Result<Cgroup, Error> {
+        Cgroup::create(&self.layout, &self.place(), &parse(resources))
+    }
+
+    fn has_v1(&self, controller: &str) -> bool {
+        matches!(&self.layout, Layout::Legacy { v1, .. } if v1.iter().any(|h| h.controllers.iter().any(|c| c == controller)))
+    }
+
+    fn is_v2(&self) -> bool {
+        matches!(self.layout, Layout::Unified(_))
+    }
+}
+
+fn parse(resources: &str) -> Resources {
+    serde_json::from_str(resources).expect("valid resources")
+}
+
+/// Everything that a cgroup of ours left behind.
+fn left(place: &Place) -> Vec<&str> {
+    place.dirs().into_iter().map(|(dir, _)| dir).filter(|dir| fs::exists(dir).unwrap_or(true)).collect()
+}
+
+/// A shell that waits for a line, is moved into the cgroup, and then runs `script`. A test has no clone3; moving is
+/// slower and comes to the same.
+struct Shell(Child);
+
+impl Shell {
+    fn start(cgroup: &Cgroup, script: &str) -> Self {
+        let child = Command::new("/bin/sh")
+            .args(["-c", &format!("read go; {script}")])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let pid = child.id().to_string();
+        if let Some(into) = &cgroup.birth().into {
+            let procs = rustix::fs::openat(into, "cgroup.procs", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
+            rustix::io::write(procs.expect("cgroup.procs"), pid.as_bytes()).expect("moved");
+        }
+        for (name, tasks) in &cgroup.birth().tasks {
+            rustix::io::write(tasks.as_fd(), pid.as_bytes()).unwrap_or_else(|errno| panic!("join {name}: {errno}"));
+        }
+        let mut shell = Self(child);
+        shell.0.stdin.as_mut().expect("stdin").write_all(b"go\n").expect("told to go");
+        shell
+    }
+
+    /// Its output, when the script ends.
+    fn output(mut self) -> String {
+        let mut text = String::new();
+        self.0.stdout.take().expect("stdout").read_to_string(&mut text).expect("output");
+        self.0.stderr.take().expect("stderr").read_to_string(&mut text).expect("output");
+        self.0.wait().expect("ended");
+        text
+    }
+
+    /// A line of output, so that we know that the script has come this far.
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        let mut byte = [0];
+        let out = self.0.stdout.as_mut().expect("stdout");
+        while out.read(&mut byte).expect("output") == 1 && byte != *b"\n" {
+            line.push(char::from(byte[0]));
+        }
+        line
+    }
+}
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn container_lives_in_every_hierarchy_and_nothing_stays() {
+    let Some(bed) = Bed::new() else { return };
+    let cgroup = bed.create("{}").expect("created");
+    let place = cgroup.place().clone();
+    assert_eq!(left(&place).len(), place.dirs().len());
+    let seen = Shell::start(&cgroup, "cat /proc/self/cgroup").output();
+    let there = seen.lines().filter(|line| line.ends_with(&format!("/{}", bed.name))).count();
+    assert_eq!(there, place.dirs().len(), "{seen}");
+    cgroup.commit();
+    Existing::open(&place).remove().expect("removed");
+    assert_eq!(left(&place), [""; 0]);
+}
+
+#[test]
+fn dropped_before_commit_leaves_nothing_parents_included() {
+    let Some(bed) = Bed::new() else { return };
+    let path = format!("/{}/a/b", bed.name);
+    let place = bed.layout.place(Some(&path), "x").expect("a place");
+    let cgroup = Cgroup::create(&bed.layout, &place, &Resources::default()).expect("created");
+    assert_eq!(left(&place).len(), place.dirs().len());
+    drop(cgroup);
+    for (dir, _) in place.dirs() {
+        assert!(!fs::exists(dir.trim_end_matches("/a/b")).expect("known"), "{dir}");
+    }
+}
+
+#[test]
+fn empty_cgroup_of_somebody_else_is_used_and_not_removed_on_failure() {
+    let Some(bed) = Bed::new() else { return };
+    let place = bed.place();
+    for (dir, _) in place.dirs() {
+        fs::create_dir(dir).expect("made");
+    }
+    drop(bed.create("{}").expect("created"));
+    assert_eq!(left(&place).len(), place.dirs().len());
+    bed.create("{}").expect("created").commit();
+    Existing::open(&place).remove().expect("removed");
+    assert_eq!(left(&place), [""; 0]);
+}
+
+#[test]
+fn cgroup_with_processes_is_refused_and_untouched() {
+    let Some(bed) = Bed::new() else { return };
+    let cgroup = bed.create("{}").expect("created");
+    let mut shell = Shell::start(&cgroup, "echo in; read stop");
+    assert_eq!(shell.line(), "in");
+    let error = bed.create(r#"{"pids": {"limit": 7}}"#).expect_err("in use");
+    assert_eq!(error.to_string(), "container's cgroup is not empty: 1 process(es) found");
+    assert_eq!(left(cgroup.place()).len(), cgroup.place().dirs().len());
+    drop(shell);
+    drop(cgroup);
+    assert_eq!(left(&bed.place()), [""; 0]);
+}
+
+#[test]
+fn frozen_cgroup_is_refused() {
+    let Some(bed) = Bed::new() else { return };
+    let cgroup = bed.create("{}").expect("created");
+    let existing = Existing::open(cgroup.place());
+    existing.freeze().expect("frozen");
+    let error = bed.create("{}").expect_err("frozen");
+    assert_eq!(error.to_string(), "container's cgroup unexpectedly frozen");
+    existing.thaw().expect("thawed");
+    bed.create("{}").expect("created");
+}
+
+#[test]
+fn devices_that_are_not_listed_can_not_be_opened() {
+    let Some(bed) = Bed::new() else { return };
+    let rules = r#"{"devices": [{"allow": false, "access": "rwm"}, {"allow": true, "type": "c", "major": 1, "minor": 11, "access": "w"}]}"#;
+    let node = std::env::temp_dir().join(format!("{}-kmsg", bed.name));
+    let node = node.display();
+    // /dev/kmsg may be written by the rule above, /dev/port (1:4) is on no list, mknod of anything is on the default one.
+    let script = format!(
+        "echo > /dev/null && echo null; mknod {node} c 1 11 && echo mknod; echo rt-cgroup test > {node} && echo write; \
+         : < {node} && echo read; rm {node}; mknod {node} c 1 4 && echo mknod; : < {node} && echo port; rm {node}"
+    );
+    let cgroup = bed.create(rules).expect("created");
+    let seen = Shell::start(&cgroup, &script).output();
+    let done: Vec<&str> = seen.lines().filter(|line| !line.contains(':')).collect();
+    assert_eq!(done, ["null", "mknod", "write", "mknod"], "{seen}");
+}
+
+#[test]
+fn without_rules_only_the_default_devices_are_allowed() {
+    let Some(bed) = Bed::new() else { return };
+    let node = std::env::temp_dir().join(format!("{}-port", bed.name));
+    let node = node.display();
+    let script = format!("echo > /dev/null && echo null; mknod {node} c 1 4; : < {node} && echo port; rm {node}");
+    for resources in ["{}", r#"{"devices": []}"#, r#"{"devices": null}"#] {
+        let seen = Shell::start(&bed.create(resources).expect("created"), &script).output();
+        assert!(seen.starts_with("null\n") && !seen.contains("\nport"), "{resources}: {seen}");
+    }
+    let all = bed.create(r#"{"devices": [{"allow": true, "access": "rwm"}]}"#).expect("created");
+    let seen = Shell::start(&all, &script).output();
+    assert!(seen.contains("port"), "{seen}");
+}
+
+#[test]
+fn pids_limit_stops_a_fork() {
+    let Some(bed) = Bed::new() else { return };
+    if !bed.has_v1("pids") {
+        eprintln!("skipped: no pids controller in this view");
+        return;
+    }
+    let cgroup = bed.create(r#"{"pids": {"limit": 1}}"#).expect("created");
+    let seen = Shell::start(&cgroup, "echo before; /bin/true; echo after").output();
+    assert!(seen.starts_with("before\n") && seen.contains("fork") && !seen.contains("\nafter"), "{seen}");
+}
+
+#[test]
+fn memory_limit_kills_who_takes_more() {
+    let Some(bed) = Bed::new() else { return };
+    if !bed.has_v1("memory") {
+        eprintln!("skipped: no memory controller in this view");
+        return;
+    }
+    let cgroup = bed.create(r#"{"memory": {"limit": 16777216, "swap": 16777216}}"#).expect("created");
+    let mut shell = Shell::start(&cgroup, "exec tail -c 100000000 /dev/zero");
+    assert_eq!(shell.0.wait().expect("ended").signal(), Some(9));
+}
+
+#[test]
+fn limits_on_v1_are_what_was_asked_for() {
+    let Some(bed) = Bed::new() else { return };
+    if !["memory", "cpu", "cpuset", "pids"].iter().all(|controller| bed.has_v1(controller)) {
+        eprintln!("skipped: not all of these controllers are v1's here");
+        return;
+    }
+    let limits = r#"{"memory": {"limit": 33554432, "swap": 67108864, "reservation": 16777216, "swappiness": 10, "disableOOMKiller": true},
+        "cpu": {"shares": 512, "quota": 50000, "period": 100000, "burst": 1000, "cpus": "0", "mems": "0"},
+        "pids": {"limit": 42}}"#;
+    let cgroup = bed.create(limits).expect("created");
+    let expected = [
+        ("memory", "memory.limit_in_bytes", "33554432"),
+        ("memory", "memory.memsw.limit_in_bytes", "67108864"),
+        ("memory", "memory.soft_limit_in_bytes", "16777216"),
+        ("memory", "memory.swappiness", "10"),
+        ("cpu", "cpu.shares", "512"),
+        ("cpu", "cpu.cfs_quota_us", "50000"),
+        ("cpu", "cpu.cfs_burst_us", "1000"),
+        ("cpuset", "cpuset.cpus", "0"),
+        ("cpuset", "cpuset.mems", "0"),
+        ("pids", "pids.max", "42"),
+    ];
+    let found = |controller: &str, file: &str| {
+        let dir = cgroup.place().dir(controller).expect("a directory");
+        fs::read_to_string(format!("{dir}/{file}")).expect(file).trim().to_owned()
+    };
+    for (controller, file, value) in expected {
+        assert_eq!(found(controller, file), value, "{file}");
+    }
+
+    // Higher than the old limit with swap, then lower again: whichever has to come first.
+    let existing = Existing::open(cgroup.place());
+    for bytes in ["134217728", "8388608", "-1"] {
+        let update = format!(r#"{{"memory": {{"limit": {bytes}, "swap": {bytes}}}, "cpu": {{"period": 10000, "quota": 2000}}}}"#);
+        existing.update(&bed.layout, &parse(&update)).expect(bytes);
+        let shown = if bytes == "-1" { "9223372036854771712" } else { bytes };
+        assert_eq!(found("memory", "memory.limit_in_bytes"), shown);
+        assert_eq!(found("memory", "memory.memsw.limit_in_bytes"), shown);
+        assert_eq!(found("cpu", "cpu.cfs_quota_us"), "2000");
+    }
+}
+
+#[test]
+fn controller_of_v2_is_enabled_when_it_is_asked_for() {
+    let Some(bed) = Bed::new() else { return };
+    let path = format!("/{}/deeper/down", bed.name);
+    let place = bed.layout.place(Some(&path), "x").expect("a place");
+    let limits = parse(r#"{"hugepageLimits": [{"pageSize": "2MB", "limit": 4194304}]}"#);
+    let cgroup = match Cgroup::create(&bed.layout, &place, &limits) {
+        Err(Error::NoController { .. }) => {
+            eprintln!("skipped: no hugetlb controller here");
+            return;
+        }
+        other => other.expect("created"),
+    };
+    let Some(dir) = cgroup.place().dir("").filter(|_| !bed.has_v1("hugetlb")) else { return };
+    for file in ["hugetlb.2MB.max", "hugetlb.2MB.rsvd.max"] {
+        assert_eq!(fs::read_to_string(format!("{dir}/{file}")).expect(file), "4194304\n");
+    }
+}
+
+#[test]
+fn controller_that_is_not_here_is_named_with_its_field() {
+    let Some(bed) = Bed::new() else { return };
+    let error = bed.create(r#"{"rdma": {"mlx5_1": {"hcaHandles": 3}}}"#);
+    let Err(error) = error else {
+        eprintln!("skipped: this host has rdma");
+        return;
+    };
+    let text = error.to_string();
+    assert!(text.starts_with("linux.resources.rdma.mlx5_1: the rdma controller is not available here ("), "{text}");
+    assert_eq!(left(&bed.place()), [""; 0]);
+    // Unlimited is how it is without the controller.
+    bed.create(r#"{"pids": {"limit": -1}, "memory": {"limit": -1}}"#).expect("nothing limited");
+}
+
+#[test]
+fn unified_key_is_written_where_v2_is() {
+    let Some(bed) = Bed::new() else { return };
+    let cgroup = bed.create(r#"{"unified": {"cgroup.max.depth": "3"}}"#).expect("created");
+    let Some(dir) = cgroup.place().dir("") else { return };
+    assert_eq!(fs::read_to_string(format!("{dir}/cgroup.max.depth")).expect("read"), "3\n");
+    let error = bed.create(r#"{"unified": {"cgroup.no.such": "3"}}"#).expect_err("no such file").to_string();
+    assert!(error.starts_with("linux.resources.unified.cgroup.no.such: this kernel has no "), "{error}");
+    let error = bed.create(r#"{"unified": {"misc.max": "3"}}"#);
+    if let Err(error) = error {
+        assert!(error.to_string().contains("the misc controller is not available here"), "{error}");
+    }
+}
+
+#[test]
+fn everybody_is_found_frozen_thawed_signalled_and_killed() {
+    let Some(bed) = Bed::new() else { return };
+    let cgroup = bed.create("{}").expect("created");
+    let existing = Existing::open(cgroup.place());
+    assert!(existing.is_empty().expect("known"));
+    let mut shell = Shell::start(&cgroup, "trap 'echo told; exit 3' TERM; sleep 1000 & echo in; while :; do wait; done");
+    assert_eq!(shell.line(), "in");
+    assert!(!existing.is_empty().expect("known"));
+    assert_eq!(existing.pids().expect("pids").len(), 2);
+
+    existing.freeze().expect("frozen");
+    assert!(existing.is_frozen().expect("known"));
+    existing.thaw().expect("thawed");
+    assert!(!existing.is_frozen().expect("known"));
+
+    existing.signal_all(Signal::TERM).expect("signalled");
+    assert_eq!(shell.line(), "told");
+    assert_eq!(shell.0.wait().expect("ended").code(), Some(3));
+    cgroup.commit();
+    existing.remove().expect("removed");
+    assert_eq!(left(&bed.place()), [""; 0]);
+    assert!(existing.is_empty().expect("known") && !existing.is_frozen().expect("known"));
+    existing.remove().expect("removed twice");
+    existing.kill_all().expect("nobody to kill");
+}
+
+#[test]
+fn frozen_container_dies_when_killed() {
+    let Some(bed) = Bed::new() else { return };
+    let cgroup = bed.create("{}").expect("created");
+    let existing = Existing::open(cgroup.place());
+    let mut shell = Shell::start(&cgroup, "sleep 1000 & echo in; wait");
+    assert_eq!(shell.line(), "in");
+    existing.freeze().expect("frozen");
+    if let Some(dir) = cgroup.place().dir("freezer") {
+        fs::write(format!("{dir}/freezer.state"), "FROZEN").expect("frozen by v1 too");
+    }
+    existing.kill_all().expect("killed");
+    assert_eq!(shell.0.wait().expect("ended").signal(), Some(9));
+    cgroup.commit();
+    existing.remove().expect("removed");
+    assert_eq!(left(&bed.place()), [""; 0]);
+}
+
+/// As on a v1 host: neither `cgroup.kill` nor events.
+#[test]
+fn container_without_v2_dies_when_killed() {
+    let Some(mut bed) = Bed::new() else { return };
+    let Layout::Legacy { unified, .. } = &mut bed.layout else {
+        eprintln!("skipped: no v1 here");
+        return;
+    };
+    *unified = None;
+    let cgroup = bed.create("{}").expect("created");
+    let existing = Existing::open(cgroup.place());
+    let mut shell = Shell::start(&cgroup, "sleep 1000 & echo in; wait");
+    assert_eq!(shell.line(), "in");
+    existing.freeze().expect("frozen");
+    assert!(existing.is_frozen().expect("known"));
+    let error = bed.create("{}").expect_err("in use");
+    assert!(matches!(error, Error::NotEmpty(2)), "{error}");
+    existing.kill_all().expect("killed");
+    cgroup.commit();
+    existing.remove().expect("removed while they leave");
+    assert_eq!(shell.0.wait().expect("ended").signal(), Some(9));
+    assert_eq!(left(&bed.place()), [""; 0]);
+}
+
+#[test]
+fn cgroups_made_inside_are_removed_however_deep() {
+    let Some(bed) = Bed::new() else { return };
+    let cgroup = bed.create("{}").expect("created");
+    let place = cgroup.place().clone();
+    // Deeper than PATH_MAX in one hierarchy, wide in another.
+    let dirs = place.dirs();
+    let (deep, _) = dirs.first().expect("a directory");
+    let mut here = rustix::fs::open(*deep, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).expect("open");
+    let name = "n".repeat(200);
+    for _ in 0..40 {
+        rustix::fs::mkdirat(&here, &*name, Mode::from_raw_mode(0o755)).expect("mkdir");
+        here = rustix::fs::openat(&here, &*name, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).expect("open");
+    }
+    let (wide, _) = dirs.last().expect("a directory");
+    for number in 0..20 {
+        fs::create_dir_all(format!("{wide}/{number}/x")).expect("mkdir");
+    }
+    let nested = bed.is_v2().then(|| {
+        let script = format!("mkdir {wide}/in && echo 0 > {wide}/in/cgroup.procs && echo in; read stop");
+        let mut shell = Shell::start(&cgroup, &script);
+        assert_eq!(shell.line(), "in");
+        shell
+    });
+    cgroup.commit();
+    let existing = Existing::open(&place);
+    assert_eq!(existing.pids().expect("pids").len(), usize::from(nested.is_some()));
+    existing.kill_all().expect("killed");
+    existing.remove().expect("removed");
+    assert_eq!(left(&place), [""; 0]);
+}
+
+#[test]
+fn cgroup_that_does_not_empty_is_reported_in_bounded_time() {
+    let Some(bed) = Bed::new() else { return };
+    let cgroup = bed.create("{}").expect("created");
+    let existing = Existing::open(cgroup.place());
+    let mut shell = Shell::start(&cgroup, "echo in; read stop");
+    assert_eq!(shell.line(), "in");
+    let start = std::time::Instant::now();
+    let error = existing.remove().expect_err("somebody is there");
+    assert!(matches!(error, Error::Busy { count: 1, .. }), "{error}");
+    assert!(start.elapsed().as_secs() < 5);
+    drop(shell);
+    drop(cgroup);
+}
+
+#[test]
+fn cgroup_below_a_threaded_one_is_a_clear_error() {
+    let Some(bed) = Bed::new() else { return };
+    if !bed.is_v2() {
+        eprintln!("skipped: needs pure v2");
+        return;
+    }
+    let place = bed.place();
+    let (threaded, _) = place.dirs()[0];
+    fs::create_dir_all(format!("{threaded}/t")).expect("mkdir");
+    fs::write(format!("{threaded}/t/cgroup.type"), "threaded").expect("threaded");
+    let below = bed.layout.place(Some(&format!("{}/t/web", bed.name)), "x").expect("a place");
+    let cgroup = Cgroup::create(&bed.layout, &below, &Resources::default()).expect("created");
+    let error = cgroup.unborn(rustix::io::Errno::OPNOTSUPP).to_string();
+    assert!(error.contains("is domain invalid: a cgroup below a threaded one can hold threads only"), "{error}");
+    drop(cgroup);
+    let limited = Cgroup::create(&bed.layout, &below, &parse(r#"{"hugepageLimits": [{"pageSize": "2MB", "limit": 1}]}"#));
+    let error = limited.expect_err("no domain controllers").to_string();
+    assert!(error.contains("/t is ") || error.contains("controller is not available"), "{error}");
+    fs::remove_dir(format!("{threaded}/t")).expect("rmdir");
+    fs::remove_dir(threaded).expect("rmdir");
+}
+
+#[test]
+fn descriptors_do_not_leak_into_children() {
+    let Some(bed) = Bed::new() else { return };
+    let cgroup = bed.create("{}").expect("created");
+    let fds = cgroup.birth().into.iter().chain(cgroup.birth().tasks.iter().map(|(_, fd)| fd));
+    for fd in fds {
+        assert!(rustix::io::fcntl_getfd(fd).expect("flags").contains(rustix::io::FdFlags::CLOEXEC));
+    }
+}

@@ -1,0 +1,161 @@
+//! What init holds while it walks: the few values that only exist at run time.
+
+use core::mem::forget;
+use rt_sys::fd;
+use rt_wire::{Order, Part, Report, Target};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+/// Why a step failed: which part of it, and the kernel's answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Failure {
+    pub(crate) part: Part,
+    pub(crate) errno: Errno,
+}
+
+pub(crate) type Done = Result<(), Failure>;
+
+impl From<Errno> for Failure {
+    fn from(errno: Errno) -> Self {
+        Self { part: Part::Whole, errno }
+    }
+}
+
+/// Names the part of a step that an answer belongs to.
+pub(crate) trait At<T> {
+    fn at(self, part: Part) -> Result<T, Failure>;
+}
+
+impl<T> At<T> for Result<T, Errno> {
+    fn at(self, part: Part) -> Result<T, Failure> {
+        self.map_err(|errno| Failure { part, errno })
+    }
+}
+
+/// As many file systems as a plan may hold: /proc, /dev, /sys and a procfs of its own, with room.
+const HELD: usize = 8;
+
+/// The descriptors of the walk.
+pub(crate) struct Hands {
+    /// To the parent.
+    pub(crate) socket: OwnedFd,
+    /// Where `start` connects.
+    pub(crate) listener: Option<OwnedFd>,
+    /// `start`, once it has.
+    pub(crate) start: Option<OwnedFd>,
+    /// What the plan calls by place, until it is used.
+    inherited: &'static [u8],
+    /// The container's root.
+    root: Option<OwnedFd>,
+    held: [Option<OwnedFd>; HELD],
+    /// The container's /dev/null, verified.
+    pub(crate) null: Option<OwnedFd>,
+    /// Which held file system is the working directory.
+    directory: u8,
+    /// Whether `EnterDirectory` could.
+    pub(crate) entered: bool,
+    /// The step being applied.
+    pub(crate) step: u16,
+}
+
+impl Hands {
+    pub(crate) fn new(socket: OwnedFd, listener: Option<OwnedFd>, inherited: &'static [u8]) -> Self {
+        Self {
+            socket,
+            listener,
+            start: None,
+            inherited,
+            root: None,
+            held: [const { None }; HELD],
+            null: None,
+            directory: 0,
+            entered: false,
+            step: 0,
+        }
+    }
+
+    /// The descriptor that the plan calls `place`. A plan uses each once.
+    pub(crate) fn inherited(&self, place: u8) -> Result<OwnedFd, Errno> {
+        let (numbers, _) = self.inherited.as_chunks::<4>();
+        let number = numbers.get(usize::from(place)).ok_or(Errno::BADF)?;
+        fd::inherited(i32::from_le_bytes(*number)).ok_or(Errno::BADF)
+    }
+
+    pub(crate) fn set_root(&mut self, root: OwnedFd) {
+        self.root = Some(root);
+    }
+
+    /// The container's root. Before `OpenRoot` there is none.
+    pub(crate) fn root(&self) -> Result<BorrowedFd<'_>, Errno> {
+        self.root.as_ref().map(AsFd::as_fd).ok_or(Errno::BADF)
+    }
+
+    pub(crate) fn hold(&mut self, number: u8, fd: OwnedFd) -> Result<(), Errno> {
+        let slot = number.checked_sub(1).and_then(|index| self.held.get_mut(usize::from(index)));
+        *slot.ok_or(Errno::MFILE)? = Some(fd);
+        Ok(())
+    }
+
+    pub(crate) fn held(&self, number: u8) -> Result<BorrowedFd<'_>, Errno> {
+        let slot = number.checked_sub(1).and_then(|index| self.held.get(usize::from(index)));
+        slot.and_then(Option::as_ref).map(AsFd::as_fd).ok_or(Errno::BADF)
+    }
+
+    /// Where `target` is looked up from: what init holds, or the root.
+    pub(crate) fn base(&self, target: Target<'_>) -> Result<BorrowedFd<'_>, Errno> {
+        if target.held == 0 { self.root() } else { self.held(target.held) }
+    }
+
+    /// Make a held file system the working directory, unless it is.
+    pub(crate) fn enter_held(&mut self, number: u8) -> Result<(), Errno> {
+        if self.directory != number {
+            rustix::process::fchdir(self.held(number)?)?;
+            self.directory = number;
+        }
+        Ok(())
+    }
+
+    /// The working directory is no longer what `enter_held` made it.
+    pub(crate) fn left_directory(&mut self) {
+        self.directory = 0;
+    }
+
+    /// Done with `fd`. It is closed with all its like by `close_used`, in one call; past 512 of them at once.
+    pub(crate) fn leave(fd: OwnedFd) {
+        if fd.as_raw_fd() < 512 {
+            forget(fd);
+        }
+    }
+
+    /// Close everything but stdio and the sockets. All of it was opened after them, so lies above them.
+    pub(crate) fn close_used(&mut self) -> Result<(), Errno> {
+        let listener = self.listener.as_ref().map_or(-1, AsRawFd::as_raw_fd);
+        let last = self.socket.as_raw_fd().max(listener);
+        for fd in [self.root.take(), self.null.take()].into_iter().chain(self.held.iter_mut().map(Option::take)) {
+            forget(fd);
+        }
+        fd::close_from(last.unsigned_abs().saturating_add(1))
+    }
+
+    pub(crate) fn report(&self, report: Report) -> Result<(), Errno> {
+        let to = self.start.as_ref().unwrap_or(&self.socket);
+        send(to, &report.encode(), SendFlags::NOSIGNAL).map(drop)
+    }
+
+    /// The step did less than was asked for: the parent tells the user.
+    pub(crate) fn warn(&self, errno: Errno, value: u64) {
+        let value = u32::try_from(value).unwrap_or(u32::MAX);
+        let _ = self.report(Report::Warning { step: self.step, errno: errno.raw_os_error(), value });
+    }
+
+    /// Wait for the parent's word. A parent that is gone is an error: nobody would ever start us.
+    pub(crate) fn await_order(&self) -> Done {
+        let mut bytes = [0u8; 8];
+        let (_, len) = rustix::io::retry_on_intr(|| recv(&self.socket, &mut bytes, RecvFlags::empty())).at(Part::Talk)?;
+        match bytes.get(..len).and_then(Order::decode) {
+            Some(Order::Proceed) => Ok(()),
+            None => Err(Failure { part: Part::Talk, errno: Errno::CONNRESET }),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The walk itself: read the plan, apply its steps one after the other.
+
+use crate::hands::{At, Done, Failure, Hands};
+use crate::{devices, identity, mounts, procfs, program, root};
+use core::sync::atomic::{AtomicI32, AtomicU16, Ordering::Relaxed};
+use rt_sys::exec::exit;
+use rt_sys::{fd, keyring, map, net, ns, signal};
+use rt_wire::{Header, LabelKind, PLAN_OFFSET, Part, Reader, Report, Step};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior, setsid, umask};
+use rustix::thread::set_no_new_privs;
+
+/// Walk the plan in the file that descriptor `plan` is. Ends as the container's process, or not at all well.
+pub fn walk(plan: i32) -> ! {
+    let Some(plan) = fd::inherited(plan) else { exit(1) };
+    let Some((header, inherited, steps)) = read(&plan) else { exit(1) };
+    let Some(socket) = fd::inherited(header.socket) else { exit(1) };
+    SOCKET.store(header.socket, Relaxed);
+    let mut hands = Hands::new(socket, fd::inherited(header.listener), inherited);
+    // The plan names modes; the caller's mask must not change them. `Umask` sets the container's.
+    umask(rustix::fs::Mode::empty());
+    let mut reader = Reader::new(steps);
+    for number in 0..header.steps {
+        hands.step = u16::try_from(number).unwrap_or(u16::MAX);
+        STEP.store(hands.step, Relaxed);
+        let done = match reader.next() {
+            Some(step) => apply(step, &mut hands),
+            None => Err(Failure { part: Part::Message, errno: Errno::BADMSG }),
+        };
+        if let Err(failure) = done {
+            fail(&hands, failure);
+        }
+    }
+    // A plan ends with `Exec`, which does not come back.
+    fail(&hands, Failure { part: Part::Message, errno: Errno::BADMSG })
+}
+
+fn read(plan: &OwnedFd) -> Option<(Header, &'static [u8], &'static [u8])> {
+    let len = rustix::fs::fstat(plan).ok()?.st_size.cast_unsigned().checked_sub(PLAN_OFFSET)?;
+    let message = map::file(plan.as_fd(), PLAN_OFFSET, usize::try_from(len).ok()?).ok()?;
+    let header = Header::read(message)?;
+    let rest = message.get(Header::LEN..header.len as usize)?;
+    let (inherited, steps) = rest.split_at_checked((header.inherited as usize).checked_mul(4)?)?;
+    Some((header, inherited, steps))
+}
+
+fn fail(hands: &Hands, Failure { part, errno }: Failure) -> ! {
+    let _ = hands.report(Report::Failed { step: hands.step, part, errno: errno.raw_os_error() });
+    exit(1)
+}
+
+fn apply(step: Step<'_>, hands: &mut Hands) -> Done {
+    match step {
+        Step::AwaitParent {} => hands.await_order()?,
+        Step::Undumpable {} => set_dumpable_behavior(DumpableBehavior::NotDumpable)?,
+        Step::JoinCgroup { tasks, .. } => {
+            rustix::io::write(hands.inherited(tasks)?, b"0")?;
+        }
+        Step::JoinNamespace { kind, namespace, .. } => ns::enter(hands.inherited(namespace)?.as_fd(), kind.flag())?,
+        Step::Unshare { kind } => ns::unshare(kind.flag())?,
+        Step::NewSession {} => drop(setsid()?),
+        Step::SessionKeyring { name } => match keyring::join_session(name.c()) {
+            // No keyrings in this kernel, forbidden by an outer seccomp filter, or too many of them: as runc, go on
+            // with the caller's.
+            Err(errno @ (Errno::NOSYS | Errno::PERM | Errno::DQUOT)) => hands.warn(errno, 0),
+            answer => answer?,
+        },
+        Step::Propagation { change, tree } => root::propagate(change, tree)?,
+        Step::OpenRoot { path, parent } => root::open(hands, path.c(), parent)?,
+        Step::Mount { .. } => mounts::mount(hands, step)?,
+        Step::Bind { .. } => mounts::bind(hands, step)?,
+        Step::Reattribute { target, tree, change } => mounts::reattribute(hands, target, tree, change)?,
+        Step::Remount { target, flags, data } => mounts::remount(hands, target, flags, data)?,
+        Step::Symlink { target, text, replace } => devices::symlink(hands, target, text, replace)?,
+        Step::MakeDevice { target, device } => devices::make(hands, target, device)?,
+        Step::BindDevice { target, device } => devices::bind(hands, target, device)?,
+        Step::ReopenNull { target } => devices::reopen_null(hands, target)?,
+        Step::HideMount { path } => root::hide(path.c())?,
+        Step::EnterRoot { how } => root::enter(hands, how)?,
+        Step::RootPropagation { change, tree } => root::propagate(change, tree)?,
+        Step::OpenProc { hold } => procfs::open(hands, hold)?,
+        Step::Sysctl { proc, file, value } => procfs::sysctl(hands, proc, file, value)?,
+        Step::ReadOnlyPath { target } => mounts::read_only(hands, target)?,
+        Step::MaskPath { target, null } => mounts::mask(hands, target, null)?,
+        Step::MakeDirectory { path } => root::make_directory(hands, path)?,
+        Step::ReadOnlyRoot {} => root::read_only(hands)?,
+        Step::Hostname { name } => rustix::system::sethostname(name.bytes())?,
+        Step::Domainname { name } => rustix::system::setdomainname(name.bytes())?,
+        Step::LoopbackUp {} => net::loopback_up()?,
+        Step::Limit { limit } => identity::limit(hands, limit)?,
+        Step::OomScore { proc, value } => procfs::oom_score(hands, proc, value)?,
+        Step::ExecLabel { proc, kind: LabelKind::AppArmor, label } => procfs::apparmor(hands, proc, label)?,
+        Step::ExecLabel { proc, kind: LabelKind::Selinux, label } => procfs::selinux(hands, proc, label)?,
+        Step::Personality { persona } => rt_sys::sched::set_personality(persona)?,
+        Step::Schedule { scheduler } => identity::schedule(scheduler)?,
+        Step::IoPriority { value } => rt_sys::sched::set_io_priority(value)?,
+        Step::Umask { mask } => drop(umask(rustix::fs::Mode::from_raw_mode(mask))),
+        Step::OwnStdio { uid } => identity::own_stdio(uid)?,
+        Step::EnterDirectory { path } => root::enter_directory(hands, path.c())?,
+        Step::VerifyDirectory { path } => root::verify_directory(hands, path.c())?,
+        Step::BoundingSet { keep, last } => identity::bounding_set(keep, last)?,
+        Step::Groups { ids } => identity::groups(ids)?,
+        Step::User { uid, gid } => identity::become_user(uid, gid)?,
+        Step::CapabilitySets { sets } => identity::capabilities(sets)?,
+        Step::NoNewPrivileges {} => set_no_new_privs(true)?,
+        Step::FindProgram { name, path } => program::find(name, path)?,
+        Step::Ready {} => {
+            hands.close_used()?;
+            hands.report(Report::Ready).at(Part::Talk)?;
+            hands.await_order()?;
+        }
+        Step::AwaitStart {} => await_start(hands)?,
+        Step::CloseDescriptors { first } => fd::close_on_exec_from(first)?,
+        Step::Exec { args, env, path, home } => return Err(program::exec(args, env, path, home)),
+    }
+    Ok(())
+}
+
+/// Signals that end a process by default and that people send to end a container.
+const ENDING: [i32; 4] = [1, 2, 3, 15];
+
+/// Wait for `start`. As process 1 of a pid namespace the kernel keeps SIGTERM from us as long as we do not ask for
+/// it; a container that was created must be ended by it all the same, so we ask.
+fn await_start(hands: &mut Hands) -> Done {
+    let listener = hands.listener.as_ref().ok_or(Errno::BADF)?;
+    let mask = ENDING.iter().fold(0u64, |mask, signal| mask | 1u64.wrapping_shl(signal.unsigned_abs().saturating_sub(1)));
+    signal::set_mask(mask)?;
+    let signals = signal::descriptor(mask)?;
+    let mut waits = [PollFd::new(listener, PollFlags::IN), PollFd::new(&signals, PollFlags::IN)];
+    rustix::io::retry_on_intr(|| poll(&mut waits, None)).at(Part::Talk)?;
+    let [_, signalled] = &waits;
+    if !signalled.revents().is_empty() {
+        exit(signal::read(signals.as_fd()).map_or(1, |number| number.saturating_add(128)));
+    }
+    let start = rt_sys::socket::accept(listener.as_fd()).at(Part::Talk)?;
+    signal::set_mask(0)?;
+    // From here on a failure is `start`'s to tell, and end of file means that it runs.
+    hands.start = Some(start);
+    Ok(())
+}
+
+/// For the panic handler, which has nothing else.
+static SOCKET: AtomicI32 = AtomicI32::new(-1);
+static STEP: AtomicU16 = AtomicU16::new(0);
+
+/// Report a panic in line `line`, without formatting anything, and leave.
+pub fn panicked(line: u32) -> ! {
+    if let Some(socket) = fd::inherited(SOCKET.load(Relaxed)) {
+        let errno = i32::try_from(line).unwrap_or(i32::MAX);
+        let report = Report::Failed { step: STEP.load(Relaxed), part: Part::Panic, errno };
+        let _ = rustix::net::send(&socket, &report.encode(), rustix::net::SendFlags::NOSIGNAL);
+    }
+    exit(1)
+}

@@ -1,0 +1,164 @@
+//! The root file system: opened, filled, entered, closed to writers.
+
+use crate::devices;
+use crate::error::invalid;
+use crate::host::Host;
+use crate::mounts::{absolute, is_closed_late};
+use crate::namespaces::{Own, own};
+use crate::options::{Options, READ_ONLY, propagation};
+use crate::plan::Request;
+use crate::spec::Spec;
+use crate::targets::{Targets, clean};
+use crate::{Error, Steps};
+use rt_wire::{Change, Enter, Namespace, Parent, Propagate, Step, Target, Tree};
+
+const CAP_MKNOD: u32 = 27;
+
+/// Where the root file system is on the host.
+pub(crate) fn path(spec: &Spec<'_>, bundle: &str) -> String {
+    let path = spec.root.as_ref().map_or("", |root| &root.path);
+    let path = clean(&absolute(bundle, path));
+    path
+}
+
+/// Cut the mount namespace off and open the root.
+pub(crate) fn open(spec: &Spec<'_>, path: &str, steps: &mut Steps) -> Result<(), Error> {
+    let asked = rootfs_propagation(spec)?;
+    let own = own(spec, Namespace::Mount);
+    if own != Own::Host {
+        let (change, tree) = match asked {
+            Some(asked) => asked,
+            // Host mounts still arrive below binds that do not say otherwise, as with runc. Where no mount wants them,
+            // private saves a call for each bind.
+            None if all_private(spec) => (Propagate::Private, Tree::Whole),
+            None => (Propagate::Slave, Tree::Whole),
+        };
+        steps.push(Step::Propagation { change, tree });
+    }
+    let parent = match asked {
+        Some((Propagate::Shared, _)) => Parent::MakePrivate,
+        // Only the root mount was cut off: what it lies in may still be shared.
+        Some((_, Tree::Top)) => Parent::MakePrivate,
+        _ => Parent::Keep,
+    };
+    let parent = if own == Own::Host { Parent::Keep } else { parent };
+    steps.push(Step::OpenRoot { path: path.into(), parent });
+    Ok(())
+}
+
+fn rootfs_propagation(spec: &Spec<'_>) -> Result<Option<(Propagate, Tree)>, Error> {
+    match &*spec.linux.rootfs_propagation {
+        "" => Ok(None),
+        name => match propagation(name) {
+            Some(known) => Ok(Some(known)),
+            None => {
+                let problem = format!("\"{name}\" is not supported: shared, slave, private and unbindable are, and each with an r before it");
+                Err(invalid("linux.rootfsPropagation", problem))
+            }
+        },
+    }
+}
+
+fn all_private(spec: &Spec<'_>) -> bool {
+    spec.mounts.iter().all(|mount| {
+        let options = Options::parse(mount.options.iter().map(|option| &**option));
+        let bind = options.bind.is_some() || &*mount.kind == "bind";
+        if bind { options.is_private() } else { options.propagation.is_empty() || options.is_private() }
+    })
+}
+
+/// Device nodes and links, unless /dev is somebody else's: a bind mount of the host's has all it is to have.
+pub(crate) fn devices(spec: &Spec<'_>, host: &Host, targets: &Targets, steps: &mut Steps) -> Result<(), Error> {
+    if !sets_up_dev(spec) {
+        return Ok(());
+    }
+    let may_mknod = host.permitted >> CAP_MKNOD & 1 == 1;
+    for (path, device) in devices::all(spec)? {
+        let target = targets.find(path);
+        let fifo = device.kind == rt_wire::DeviceKind::Fifo;
+        let step = if may_mknod || fifo { Step::MakeDevice { target, device } } else { Step::BindDevice { target, device } };
+        steps.push(step);
+    }
+    let mut link = |path, text: &str, replace| steps.push(Step::Symlink { target: targets.find(path), text: text.into(), replace });
+    // An image without its own devpts may have a node here, which would be the host's.
+    link("/dev/ptmx", "pts/ptmx", true);
+    link("/dev/fd", "/proc/self/fd", false);
+    link("/dev/stdin", "/proc/self/fd/0", false);
+    link("/dev/stdout", "/proc/self/fd/1", false);
+    link("/dev/stderr", "/proc/self/fd/2", false);
+    if host.kcore {
+        link("/dev/core", "/proc/kcore", false);
+    }
+    steps.push(Step::ReopenNull { target: targets.find("/dev/null") });
+    Ok(())
+}
+
+fn sets_up_dev(spec: &Spec<'_>) -> bool {
+    !spec.mounts.iter().any(|mount| {
+        clean(&mount.destination) == "/dev"
+            && (&*mount.kind == "bind" || mount.options.iter().any(|option| matches!(&**option, "bind" | "rbind")))
+    })
+}
+
+/// The way in: pivot, move or chroot, decided here and nowhere else.
+pub(crate) fn enter(spec: &Spec<'_>, host: &Host, request: &Request, steps: &mut Steps) {
+    let asked = propagation(&spec.linux.rootfs_propagation);
+    let shared = matches!(asked, Some((Propagate::Shared, _) | (_, Tree::Top)));
+    let how = match own(spec, Namespace::Mount) {
+        Own::Host => Enter::Chroot,
+        _ if request.root_by_move => Enter::Move,
+        _ if shared => Enter::PivotShared,
+        _ => Enter::Pivot,
+    };
+    if how == Enter::Move {
+        let root = path(spec, &request.bundle);
+        for mount in host.kernel_mounts.iter().filter(|mount| **mount != root && !mount.starts_with(&format!("{root}/"))) {
+            steps.push(Step::HideMount { path: mount.as_str().into() });
+        }
+    }
+    steps.push(Step::EnterRoot { how });
+    // Private it is already.
+    if let Some((change, tree)) = asked.filter(|(change, _)| *change != Propagate::Private && how != Enter::Chroot) {
+        steps.push(Step::RootPropagation { change, tree });
+    }
+}
+
+/// Host name, domain name, and the network interface that every container has.
+pub(crate) fn names(spec: &Spec<'_>, steps: &mut Steps) {
+    if !spec.hostname.is_empty() {
+        steps.push(Step::Hostname { name: (&*spec.hostname).into() });
+    }
+    if !spec.domainname.is_empty() {
+        steps.push(Step::Domainname { name: (&*spec.domainname).into() });
+    }
+    if own(spec, Namespace::Network) == Own::New {
+        steps.push(Step::LoopbackUp {});
+    }
+}
+
+/// What may be read but not written, and what may not be seen. Last, so that nothing needs to write there any more.
+pub(crate) fn harden(spec: &Spec<'_>, targets: &mut Targets, steps: &mut Steps) -> Result<(), Error> {
+    for mount in &spec.mounts {
+        let options = Options::parse(mount.options.iter().map(|option| &**option));
+        if options.set & READ_ONLY != 0 && is_closed_late(&mount.kind, &mount.destination) && !options.remount {
+            let path = absolute("", &mount.destination);
+            let change = Change { set: 1, ..Change::NONE };
+            steps.push(Step::Reattribute { target: Target::in_root(&path), tree: Tree::Top, change });
+        }
+    }
+    for path in &spec.linux.readonly_paths {
+        steps.push(Step::ReadOnlyPath { target: targets.find(absolute_path("linux.readonlyPaths", path)?) });
+    }
+    for path in &spec.linux.masked_paths {
+        let target = targets.find(absolute_path("linux.maskedPaths", path)?);
+        steps.push(Step::MaskPath { target, null: targets.find("/dev/null") });
+    }
+    if spec.root.as_ref().is_some_and(|root| root.readonly) {
+        steps.push(Step::ReadOnlyRoot {});
+    }
+    Ok(())
+}
+
+fn absolute_path<'a>(field: &str, path: &'a str) -> Result<&'a str, Error> {
+    if path.starts_with('/') { Ok(path) } else { Err(invalid(field, format!("\"{path}\" is not an absolute path"))) }
+}

@@ -1,0 +1,16 @@
+//! The config as rt needs it: parsed, checked, with nothing optional left that matters.
+//!
+//! Strings are borrowed from the file where they have no escape. The types are rt's own where oci-spec refuses
+//! configs that runc accepts (an unknown capability, a null list, `pids: {}`), and oci-spec's where they fit.
+
+mod check;
+mod parse;
+pub mod resources;
+mod text;
+
+pub use parse::{
+    Annotations, Capabilities, Device, IoPriority, Linux, Mount, Namespace, Personality, Process, Rlimit, Root, Scheduler, Spec,
+    TimeOffset, User,
+};
+pub(crate) use check::dotted;
+pub use text::Str;

@@ -1,0 +1,66 @@
+//! bpf(2): load a program that guards a cgroup's devices, and attach it.
+
+use crate::raw::syscall3;
+use linux_raw_sys::general::__NR_bpf;
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use rustix::io::Errno;
+
+const BPF_PROG_LOAD: usize = 5;
+const BPF_PROG_ATTACH: usize = 8;
+const BPF_PROG_TYPE_CGROUP_DEVICE: u32 = 15;
+const BPF_CGROUP_DEVICE: u32 = 6;
+const BPF_F_ALLOW_MULTI: u32 = 1 << 1;
+
+/// `union bpf_attr`, or rather the first words of the members used here, and zeroes. The kernel wants every byte
+/// that a call does not use to be zero, and kernels 6.17 to 7.1 write past an attribute that is shorter than theirs.
+#[repr(C, align(8))]
+struct Attr([u32; 64]);
+
+impl Attr {
+    const ZERO: Self = Self([0; 64]);
+
+    /// Put a pointer where the kernel has an aligned u64: at word `at`, which is even.
+    fn pointer(&mut self, at: usize, address: usize) {
+        let [a, b, c, d, e, f, g, h] = (address as u64).to_ne_bytes();
+        self.0[at] = u32::from_ne_bytes([a, b, c, d]);
+        self.0[at + 1] = u32::from_ne_bytes([e, f, g, h]);
+    }
+}
+
+/// Load a `BPF_PROG_TYPE_CGROUP_DEVICE` program (Linux 4.15) of instructions as the kernel lays them out.
+///
+/// EPERM: no CAP_BPF (before 5.8, no CAP_SYS_ADMIN), or, before 5.11, RLIMIT_MEMLOCK is used up.
+/// EACCES or EINVAL: the verifier refused the program.
+pub fn load_device_program(instructions: &[u64]) -> Result<OwnedFd, Errno> {
+    let mut attr = Attr::ZERO;
+    attr.0[0] = BPF_PROG_TYPE_CGROUP_DEVICE;
+    attr.0[1] = u32::try_from(instructions.len()).map_err(|_| Errno::TOOBIG)?;
+    attr.pointer(2, instructions.as_ptr().addr());
+    attr.pointer(4, c"Apache".as_ptr().addr());
+    // SAFETY: the kernel reads the instructions and the licence, both alive past the call, and writes nothing.
+    let fd = unsafe { call(BPF_PROG_LOAD, &attr) }?;
+    let fd = RawFd::try_from(fd).map_err(|_| Errno::BADF)?;
+    // SAFETY: the kernel just made this descriptor (close-on-exec, always) and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Attach a device program to a cgroup v2 directory, beside those that are there: a device may be used only where
+/// all of them agree. It lives as long as the cgroup; the descriptor may be closed.
+///
+/// EPERM: no CAP_NET_ADMIN, or a program above was attached without BPF_F_ALLOW_MULTI.
+pub fn attach_device_program(cgroup: BorrowedFd<'_>, program: BorrowedFd<'_>) -> Result<(), Errno> {
+    let mut attr = Attr::ZERO;
+    attr.0[0] = cgroup.as_raw_fd().cast_unsigned();
+    attr.0[1] = program.as_raw_fd().cast_unsigned();
+    attr.0[2] = BPF_CGROUP_DEVICE;
+    attr.0[3] = BPF_F_ALLOW_MULTI;
+    // SAFETY: no word of this member is a pointer.
+    unsafe { call(BPF_PROG_ATTACH, &attr) }.map(drop)
+}
+
+/// # Safety
+/// The pointers in `attr` are good for what `command` does with them.
+unsafe fn call(command: usize, attr: &Attr) -> Result<usize, Errno> {
+    // SAFETY: `attr` is as long as we say, and the caller vouches for what it points to.
+    unsafe { syscall3(__NR_bpf, command, (&raw const *attr).addr(), size_of::<Attr>()) }
+}

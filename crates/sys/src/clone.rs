@@ -1,0 +1,195 @@
+//! A child that shares our memory until it executes a program: clone3(2) with CLONE_VM and CLONE_VFORK.
+//!
+//! A plain fork copies page tables, which costs more the larger the parent grows (35 µs and up); this does not.
+//! What the child does between clone and exec is here, whole, and is system calls only: it runs on the parent's
+//! memory while the parent's thread sleeps.
+
+use crate::exec::{Words, execve_fd, exit};
+use crate::raw::answer;
+use crate::{fd, signal};
+use core::cell::Cell;
+use core::mem::MaybeUninit;
+use linux_raw_sys::general::{
+    __NR_clone3, CLONE_CLEAR_SIGHAND, CLONE_INTO_CGROUP, CLONE_PIDFD, CLONE_VFORK, CLONE_VM, SIGCHLD, clone_args,
+};
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::process::Pid;
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, configure_capability_in_ambient_set, set_capabilities,
+};
+
+/// What the child is, and what it becomes.
+pub struct Spawn<'a> {
+    /// `CLONE_NEW*` bits.
+    pub namespaces: u32,
+    /// The cgroup v2 directory to be born in.
+    pub cgroup: Option<BorrowedFd<'a>>,
+    /// The program.
+    pub exe: BorrowedFd<'a>,
+    /// Its argument vector. Its environment is empty.
+    pub args: &'a Words<'a>,
+    /// Descriptors that it inherits under their numbers. Others are closed by being close-on-exec.
+    pub keep: &'a [BorrowedFd<'a>],
+    /// Signals that this process ignores (bit 0 is signal 1), which the child is not to inherit.
+    pub ignored: u64,
+    /// Whether the child's capabilities have to be carried over the exec: so for a user that is not root in
+    /// the new program's eyes, which is everybody while a user namespace has no id map yet.
+    pub carry_capabilities: bool,
+}
+
+/// A child that has executed its program.
+pub struct Child {
+    /// Its number in the caller's pid namespace.
+    pub pid: Pid,
+    /// Itself: unlike the number never somebody else.
+    pub pidfd: OwnedFd,
+}
+
+/// What went wrong, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// clone3(2) itself: no child has been.
+    Clone(Errno),
+    /// The child could not execute the program. It is gone, and reaped.
+    Exec(Errno),
+}
+
+/// Shared with the child, which writes `errno` before it leaves.
+struct Shared<'a> {
+    spawn: &'a Spawn<'a>,
+    errno: Cell<i32>,
+}
+
+const STACK: usize = 32 << 10;
+
+/// 16-byte alignment is what both ABIs want of a stack.
+#[repr(align(16))]
+struct Stack(#[allow(dead_code)] [MaybeUninit<u8>; STACK]);
+
+/// Start the child. Returns when it has executed its program, or failed to.
+pub fn spawn(spawn: &Spawn<'_>) -> Result<Child, Failure> {
+    let mut stack = Stack([MaybeUninit::uninit(); STACK]);
+    let shared = Shared { spawn, errno: Cell::new(0) };
+    let mut pidfd = -1i32;
+    let mut flags = u64::from(spawn.namespaces) | u64::from(CLONE_VM | CLONE_VFORK | CLONE_PIDFD) | CLONE_CLEAR_SIGHAND;
+    if spawn.cgroup.is_some() {
+        flags |= CLONE_INTO_CGROUP;
+    }
+    let args = clone_args {
+        flags,
+        pidfd: (&raw mut pidfd).addr() as u64,
+        child_tid: 0,
+        parent_tid: 0,
+        exit_signal: u64::from(SIGCHLD),
+        stack: (&raw mut stack).addr() as u64,
+        stack_size: STACK as u64,
+        tls: 0,
+        set_tid: 0,
+        set_tid_size: 0,
+        cgroup: spawn.cgroup.map_or(0, |fd| fd.as_raw_fd() as u64),
+    };
+    // SAFETY: the child runs `child` on its own stack, which outlives it: CLONE_VFORK holds us until it has left.
+    let pid = unsafe { clone3(&args, child, (&raw const shared).cast()) }.map_err(Failure::Clone)?;
+    let pid = Pid::from_raw(pid as i32).ok_or(Failure::Clone(Errno::CHILD))?;
+    // SAFETY: the kernel wrote a fresh descriptor into `pidfd` and nobody else has it.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    match shared.errno.get() {
+        0 => Ok(Child { pid, pidfd }),
+        errno => {
+            let _ = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty());
+            Err(Failure::Exec(Errno::from_raw_os_error(errno)))
+        }
+    }
+}
+
+/// The child's whole life before its program. No heap, no lock, no panic: the memory is the parent's.
+extern "C" fn child(shared: *const ()) -> ! {
+    // SAFETY: `spawn` passed a `Shared` that outlives us.
+    let shared = unsafe { &*shared.cast::<Shared<'_>>() };
+    let errno = match prepare(shared.spawn) {
+        Ok(()) => execve_fd(shared.spawn.exe, shared.spawn.args, &Words::none()),
+        Err(errno) => errno,
+    };
+    shared.errno.set(errno.raw_os_error());
+    exit(127)
+}
+
+fn prepare(spawn: &Spawn<'_>) -> Result<(), Errno> {
+    signal::set_mask(0)?;
+    for number in (1..=64).filter(|number| spawn.ignored >> (number - 1) & 1 == 1) {
+        signal::set_default(number)?;
+    }
+    for fd in spawn.keep {
+        fd::keep_over_exec(*fd)?;
+    }
+    if spawn.carry_capabilities { carry_capabilities() } else { Ok(()) }
+}
+
+/// Raise every capability we have as inheritable and ambient: the only kind that survives the exec of a program
+/// by a user that is not root. Init clears both sets again.
+fn carry_capabilities() -> Result<(), Errno> {
+    let held = capabilities(None)?;
+    let permitted = held.permitted;
+    set_capabilities(None, CapabilitySets { effective: held.effective, permitted, inheritable: permitted })?;
+    for number in (0..64u32).filter(|number| permitted.contains(CapabilitySet::from_bits_retain(1 << number))) {
+        configure_capability_in_ambient_set(CapabilitySet::from_bits_retain(1 << number), true)?;
+    }
+    Ok(())
+}
+
+/// clone3(2) whose child calls `entry(data)` on the stack that `args` names.
+///
+/// # Safety
+/// `args` names a stack that outlives the child; `entry` does only what is sound on shared memory.
+#[cfg(target_arch = "x86_64")]
+unsafe fn clone3(args: &clone_args, entry: extern "C" fn(*const ()) -> !, data: *const ()) -> Result<usize, Errno> {
+    let ret: isize;
+    // SAFETY: the parent comes out at 1: with nothing changed but rax, rcx and r11. The child never comes out:
+    // its stack is new and aligned by us, and `entry` does not return.
+    unsafe {
+        core::arch::asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "xor ebp, ebp",
+            "and rsp, -16",
+            "mov rdi, r13",
+            "call r12",
+            "ud2",
+            "2:",
+            inlateout("rax") __NR_clone3 as usize => ret,
+            in("rdi") args, in("rsi") size_of::<clone_args>(),
+            in("r12") entry, in("r13") data,
+            lateout("rcx") _, lateout("r11") _,
+        );
+    }
+    answer(ret)
+}
+
+/// clone3(2) whose child calls `entry(data)` on the stack that `args` names.
+///
+/// # Safety
+/// `args` names a stack that outlives the child; `entry` does only what is sound on shared memory.
+#[cfg(target_arch = "aarch64")]
+unsafe fn clone3(args: &clone_args, entry: extern "C" fn(*const ()) -> !, data: *const ()) -> Result<usize, Errno> {
+    let ret: isize;
+    // SAFETY: the parent comes out at 2: with nothing changed but x0. The child never comes out: its stack is
+    // new, aligned by `Stack`, and `entry` does not return.
+    unsafe {
+        core::arch::asm!(
+            "svc 0",
+            "cbnz x0, 2f",
+            "mov x29, xzr",
+            "mov x30, xzr",
+            "mov x0, x21",
+            "blr x20",
+            "brk 1",
+            "2:",
+            inlateout("x0") args => ret,
+            in("x1") size_of::<clone_args>(), in("x8") __NR_clone3 as usize,
+            in("x20") entry, in("x21") data,
+        );
+    }
+    answer(ret)
+}

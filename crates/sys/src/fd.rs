@@ -1,0 +1,45 @@
+//! Descriptors: which survive an exec, and which are closed.
+
+use crate::raw::syscall3;
+use linux_raw_sys::general::__NR_close_range;
+use rustix::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
+
+/// Let `fd` survive the next exec.
+pub fn keep_over_exec(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    fcntl_setfd(fd, FdFlags::empty())
+}
+
+/// Mark every descriptor from `first` on close-on-exec: `close_range(2)` (Linux 5.9, the flag 5.11).
+/// What a careless caller leaked to us goes no further (CVE-2024-21626).
+pub fn close_on_exec_from(first: u32) -> Result<(), Errno> {
+    const CLOSE_RANGE_CLOEXEC: usize = 1 << 2;
+    // SAFETY: nothing is closed now; only what a later exec sees changes.
+    unsafe { syscall3(__NR_close_range, first as usize, u32::MAX as usize, CLOSE_RANGE_CLOEXEC) }.map(drop)
+}
+
+/// Close every descriptor from `first` on: `close_range(2)` (Linux 5.9).
+///
+/// The caller says that nothing in this program will use them again.
+pub fn close_from(first: u32) -> Result<(), Errno> {
+    // SAFETY: as with dropping them one by one, which is what the caller would do.
+    unsafe { syscall3(__NR_close_range, first as usize, u32::MAX as usize, 0) }.map(drop)
+}
+
+/// Take over a descriptor that was inherited under a number.
+///
+/// The caller says that this number is a descriptor passed on purpose and not yet owned by anything here. A
+/// number that is not open makes every later call fail with EBADF, no worse.
+pub fn inherited(number: RawFd) -> Option<OwnedFd> {
+    if number < 0 {
+        return None;
+    }
+    // SAFETY: not negative; ownership is what the caller states, as with `std::os::fd` at a program's start.
+    Some(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Descriptors 0, 1 and 2, open or not.
+pub fn standard() -> [BorrowedFd<'static>; 3] {
+    // SAFETY: nothing in this workspace closes them; one that the caller closed gives EBADF, which callers expect.
+    [0, 1, 2].map(|number| unsafe { BorrowedFd::borrow_raw(number) })
+}

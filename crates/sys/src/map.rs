@@ -1,0 +1,37 @@
+//! Memory straight from the kernel, for a program without a heap.
+
+use core::ptr::null_mut;
+use rustix::fd::BorrowedFd;
+use rustix::fs::Gid;
+use rustix::io::Errno;
+use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous};
+
+/// `len` bytes of a sealed file from `offset` (a multiple of the page size), readable for the rest of the
+/// program's life. The file must be sealed against change, or be nobody else's: the kernel would show later writes.
+pub fn file(fd: BorrowedFd<'_>, offset: u64, len: usize) -> Result<&'static [u8], Errno> {
+    // SAFETY: a fresh private mapping at an address of the kernel's choice aliases nothing.
+    let at = unsafe { mmap(null_mut(), len, ProtFlags::READ, MapFlags::PRIVATE, fd, offset)? };
+    // SAFETY: the kernel mapped at least `len` bytes there, and they are never unmapped.
+    Ok(unsafe { core::slice::from_raw_parts(at.cast::<u8>(), len) })
+}
+
+/// `count` zeroed words that nobody else has, for the rest of the program's life.
+pub fn words(count: usize) -> Result<&'static mut [usize], Errno> {
+    let len = count.checked_mul(size_of::<usize>()).ok_or(Errno::NOMEM)?;
+    // SAFETY: an anonymous mapping at an address of the kernel's choice aliases nothing.
+    let at = unsafe { mmap_anonymous(null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)? };
+    // SAFETY: page-aligned, zeroed by the kernel, `count` words long, never unmapped, and ours alone.
+    Ok(unsafe { core::slice::from_raw_parts_mut(at.cast::<usize>(), count) })
+}
+
+/// `count` group ids, all of them 0, for the rest of the program's life.
+pub fn groups(count: usize) -> Result<&'static mut [Gid], Errno> {
+    if count == 0 {
+        return Ok(&mut []);
+    }
+    let len = count.checked_mul(size_of::<Gid>()).ok_or(Errno::NOMEM)?;
+    // SAFETY: an anonymous mapping at an address of the kernel's choice aliases nothing.
+    let at = unsafe { mmap_anonymous(null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)? };
+    // SAFETY: page-aligned, zeroed by the kernel (0 is a group id), `count` long, never unmapped, and ours alone.
+    Ok(unsafe { core::slice::from_raw_parts_mut(at.cast::<Gid>(), count) })
+}
