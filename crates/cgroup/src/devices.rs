@@ -4,6 +4,7 @@
 //! runc, so that an absent or empty list never means that everything is allowed (GO-2022-0396).
 
 use crate::error::Error;
+use crate::program::compile;
 use crate::write::Write;
 use rt_plan::spec::resources::{Access, DeviceKind, DeviceRule};
 use std::fmt;
@@ -121,36 +122,9 @@ impl Policy {
     }
 
     /// As v2 takes it: a program for BPF_CGROUP_DEVICE. `None` where everything is allowed, which needs no program.
-    ///
-    /// It collects in r0 what is allowed for the device in question, rule by rule, and in the end compares that with
-    /// what is wanted.
     pub fn v2_program(&self) -> Option<Program> {
-        if self.allow && self.rules.is_empty() {
-            return None;
-        }
-        let mut code = vec![
-            // struct bpf_cgroup_dev_ctx { u32 access << 16 | type; u32 major; u32 minor; }
-            op::load(WANTED, CONTEXT, 0),
-            op::copy(KIND, WANTED),
-            op::and(KIND, 0xffff),
-            op::shift_right(WANTED, 16),
-            op::load(MAJOR, CONTEXT, 4),
-            op::load(MINOR, CONTEXT, 8),
-            op::set(ALLOWED, if self.allow { i32::from(Access::ALL.bits()) } else { 0 }),
-        ];
-        for rule in &self.rules {
-            rule_code(rule, &mut code);
-        }
-        code.extend([
-            op::xor(ALLOWED, -1),
-            op::and_register(ALLOWED, WANTED),
-            op::jump_unless(ALLOWED, 0, 2),
-            op::set(ALLOWED, 1),
-            op::exit(),
-            op::set(ALLOWED, 0),
-            op::exit(),
-        ]);
-        Some(Program { code, policy: self.clone() })
+        let all = self.allow && self.rules.is_empty();
+        (!all).then(|| Program { code: compile(self), policy: self.clone() })
     }
 }
 
@@ -223,89 +197,6 @@ fn overlap(one: &DeviceRule, other: &DeviceRule) -> bool {
     kind && access && number(one.major, other.major) && number(one.minor, other.minor)
 }
 
-/// `if it matches { allowed |= access }`, or `&= !access`.
-fn rule_code(rule: &DeviceRule, code: &mut Vec<u64>) {
-    // BPF_DEVCG_DEV_BLOCK and BPF_DEVCG_DEV_CHAR.
-    let kind = match rule.kind {
-        DeviceKind::All => None,
-        DeviceKind::Block => Some(1),
-        DeviceKind::Char => Some(2),
-    };
-    let tests = [(KIND, kind), (MAJOR, rule.major), (MINOR, rule.minor)];
-    let mut left: i16 = tests.iter().map(|(_, value)| i16::from(value.is_some())).sum();
-    let start = code.len();
-    for (register, value) in tests {
-        let Some(value) = value else { continue };
-        let Ok(value) = i32::try_from(value) else {
-            // No device has such a number (they have 20 bits at most), so the rule matches nothing.
-            return code.truncate(start);
-        };
-        code.push(op::jump_unless(register, value, left));
-        left -= 1;
-    }
-    let access = i32::from(rule.access.bits());
-    code.push(if rule.allow { op::or(ALLOWED, access) } else { op::and(ALLOWED, !access) });
-}
-
-const ALLOWED: u8 = 0;
-const CONTEXT: u8 = 1;
-const KIND: u8 = 2;
-const WANTED: u8 = 3;
-const MAJOR: u8 = 4;
-const MINOR: u8 = 5;
-
-/// The few eBPF instructions that the program needs (Documentation/bpf/standardization/instruction-set.rst).
-mod op {
-    const fn instruction(code: u8, destination: u8, source: u8, offset: i16, immediate: i32) -> u64 {
-        code as u64
-            | (destination as u64) << 8
-            | (source as u64) << 12
-            | (offset.cast_unsigned() as u64) << 16
-            | (immediate.cast_unsigned() as u64) << 32
-    }
-
-    /// r = *(u32 *)(from + offset)
-    pub(super) const fn load(register: u8, from: u8, offset: i16) -> u64 {
-        instruction(0x61, register, from, offset, 0)
-    }
-    /// r = value
-    pub(super) const fn set(register: u8, value: i32) -> u64 {
-        instruction(0xb7, register, 0, 0, value)
-    }
-    /// r = from
-    pub(super) const fn copy(register: u8, from: u8) -> u64 {
-        instruction(0xbf, register, from, 0, 0)
-    }
-    /// r &= value
-    pub(super) const fn and(register: u8, value: i32) -> u64 {
-        instruction(0x57, register, 0, 0, value)
-    }
-    /// r &= other
-    pub(super) const fn and_register(register: u8, other: u8) -> u64 {
-        instruction(0x5f, register, other, 0, 0)
-    }
-    /// r |= value
-    pub(super) const fn or(register: u8, value: i32) -> u64 {
-        instruction(0x47, register, 0, 0, value)
-    }
-    /// r ^= value
-    pub(super) const fn xor(register: u8, value: i32) -> u64 {
-        instruction(0xa7, register, 0, 0, value)
-    }
-    /// r >>= bits
-    pub(super) const fn shift_right(register: u8, bits: i32) -> u64 {
-        instruction(0x77, register, 0, 0, bits)
-    }
-    /// if r != value, leave out the next `over`
-    pub(super) const fn jump_unless(register: u8, value: i32, over: i16) -> u64 {
-        instruction(0x55, register, 0, over, value)
-    }
-    /// return r0
-    pub(super) const fn exit() -> u64 {
-        instruction(0x95, 0, 0, 0, 0)
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::cast_possible_truncation)]
 mod tests {
@@ -367,19 +258,19 @@ mod tests {
                 0xb7 => registers[destination] = value,
                 0xbf => registers[destination] = registers[source],
                 0x57 => registers[destination] &= value,
-                0x5f => registers[destination] &= registers[source],
-                0x47 => registers[destination] |= value,
-                0xa7 => registers[destination] ^= value,
                 0x77 => registers[destination] >>= value,
-                0x55 => {
-                    assert!(offset > 0, "only forward");
-                    at += if registers[destination] == value { 0 } else { offset as usize };
-                }
+                0x05 => at += forward(offset),
+                0x15 => at += if registers[destination] == value { forward(offset) } else { 0 },
+                0x55 => at += if registers[destination] != value { forward(offset) } else { 0 },
                 0x95 => return registers[0],
                 other => panic!("unknown instruction {other:#x}"),
             }
         }
         panic!("the program does not end")
+    }
+
+    fn forward(offset: i16) -> usize {
+        usize::try_from(offset).expect("forward only")
     }
 
     const CASES: [&str; 12] = [
@@ -453,7 +344,7 @@ mod tests {
         assert_eq!(writes.len(), 13, "{writes:?}");
         assert!(writes.contains(&"allow c 5:1 rwm".to_owned()));
         let program = Policy::new(&rules(docker)).v2_program().expect("a program");
-        assert_eq!(program.code().len(), 57);
+        assert_eq!(program.code().len(), 34);
     }
 
     #[test]

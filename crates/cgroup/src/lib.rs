@@ -25,6 +25,7 @@ mod existing;
 mod files;
 mod layout;
 mod place;
+mod program;
 mod settings;
 mod write;
 

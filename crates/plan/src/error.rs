@@ -75,3 +75,12 @@ fn at(field: &str) -> String {
 pub(crate) fn invalid(field: impl Into<String>, problem: impl Into<String>) -> Error {
     Error::Invalid { field: field.into(), problem: problem.into() }
 }
+
+/// A kernel's answer in the words that engines look for: strerror(3) in lower case.
+pub fn words(errno: i32) -> String {
+    let text = std::io::Error::from_raw_os_error(errno).to_string().to_lowercase();
+    match text.split_once(" (os error") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
+    }
+}

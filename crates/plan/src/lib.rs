@@ -17,8 +17,8 @@ pub mod spec;
 mod steps;
 mod targets;
 
-pub use error::Error;
+pub use error::{Error, words};
 pub use host::Host;
 pub use plan::{Join, Plan, Request, Spawn, Wait, create};
 pub use spec::Spec;
-pub use steps::Steps;
+pub use steps::{Steps, failure};

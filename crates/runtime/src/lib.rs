@@ -1,3 +1,39 @@
-//! (to come)
-/// x
-pub static INIT: &[u8] = include_bytes!(env!("RT_INIT"));
+//! What the commands do: create, start, run, state, kill, delete, list, explain.
+//!
+//! The parent's side of the walk, as ordinary code from top to bottom. Init's side is the list in `rt-plan`.
+
+#![forbid(unsafe_code)]
+
+mod bundle;
+mod child;
+mod create;
+mod delete;
+mod error;
+mod explain;
+mod id;
+mod kill;
+mod namespaces;
+mod probe;
+mod program;
+mod run;
+mod start;
+mod status;
+mod store;
+mod time;
+
+pub use create::{Create, create};
+pub use delete::{Force, delete};
+pub use error::Error;
+pub use explain::{Explanation, explain};
+pub use id::Id;
+pub use kill::{Scope, kill, parse_signal};
+pub use run::{After, Run, run};
+pub use start::start;
+pub use status::{Observed, Status, observe};
+pub use store::{Record, Store};
+pub use time::seconds_now;
+
+/// Whether rt has root's number: whose default state directory is /run/rt.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}

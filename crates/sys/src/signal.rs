@@ -4,6 +4,7 @@ use crate::raw::syscall6;
 use linux_raw_sys::general::{__NR_rt_sigaction, __NR_rt_sigprocmask, __NR_signalfd4, SIG_SETMASK};
 use rustix::fd::{BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
+use rustix::process::Signal;
 
 /// The kernel's own signal set has 64 bits on every architecture but MIPS.
 const SET: usize = 8;
@@ -40,4 +41,10 @@ pub fn read(signals: BorrowedFd<'_>) -> Option<u8> {
     let mut info = [0u8; 128];
     let len = rustix::io::read(signals, &mut info).ok()?;
     (len == info.len()).then(|| info[0])
+}
+
+/// Real-time signal `number`, 34 to 64: those that glibc leaves to programs.
+pub fn realtime(number: i32) -> Option<Signal> {
+    // SAFETY: 34 to 64 are real-time signals on every architecture but MIPS, and none of them is libc's own.
+    (34..=64).contains(&number).then(|| unsafe { Signal::from_raw_unchecked(number) })
 }

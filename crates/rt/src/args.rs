@@ -1,0 +1,374 @@
+//! What can be typed. Flags and their spellings are runc's; docs/architecture.md says where rt has more.
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// A command line, understood.
+pub(crate) struct Invocation {
+    pub(crate) global: Global,
+    pub(crate) command: Command,
+}
+
+/// Create and run containers from OCI bundles.
+#[derive(Parser)]
+#[command(name = "rt", disable_help_subcommand = false, subcommand_required = true, arg_required_else_help = true)]
+#[command(disable_version_flag = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command, before or after it.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Global {
+    /// Directory for the state of containers [default: /run/rt, or $XDG_RUNTIME_DIR/rt for an ordinary user]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+    /// File to append errors to, beside standard error
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) log: Option<PathBuf>,
+    /// Format of the log
+    #[arg(long, global = true, value_enum, default_value = "text", value_name = "FORMAT")]
+    pub(crate) log_format: LogFormat,
+    /// What goes into the log [default: error; warning without a log]
+    #[arg(long, global = true, value_enum, value_name = "LEVEL")]
+    pub(crate) log_level: Option<Level>,
+    /// The same as --log-level debug
+    #[arg(long, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_possible_values = true, hide_default_value = true, value_name = "BOOL")]
+    pub(crate) debug: bool,
+    /// Leave cgroups to systemd: refused by create and run in this version
+    #[arg(long, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_possible_values = true, hide_default_value = true, value_name = "BOOL")]
+    pub(crate) systemd_cgroup: bool,
+    /// Who manages cgroups
+    #[arg(long, global = true, value_enum, default_value = "cgroupfs", value_name = "WHO")]
+    pub(crate) cgroup_manager: CgroupManager,
+    /// Whether to go without root's rights: true is refused by create and run in this version
+    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
+    pub(crate) rootless: Rootless,
+    /// Print the version
+    #[arg(short = 'v', long)]
+    version: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Level {
+    Error,
+    #[value(alias = "warn")]
+    Warning,
+    #[value(alias = "info")]
+    Debug,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CgroupManager {
+    /// rt, in the cgroup file systems
+    Cgroupfs,
+    /// systemd
+    Systemd,
+    /// Nobody: the container stays in the caller's cgroup
+    Disabled,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Rootless {
+    #[value(alias = "1", alias = "True", alias = "TRUE", alias = "t")]
+    True,
+    #[value(alias = "0", alias = "False", alias = "FALSE", alias = "f")]
+    False,
+    Auto,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Make a container: everything but its program, which waits for start
+    Create(CreateArgs),
+    /// Let the program of a created container run
+    Start(One),
+    /// Create a container, run its program, wait for its end
+    Run(RunArgs),
+    /// Print the state of a container as JSON
+    State(One),
+    /// Send a signal to a container
+    Kill(KillArgs),
+    /// Remove a container that has stopped
+    Delete(DeleteArgs),
+    /// List containers
+    List(ListArgs),
+    /// Write an example config.json
+    Spec(SpecArgs),
+    /// Print what create would do, step by step, without doing it
+    Explain(ExplainArgs),
+}
+
+/// A container.
+#[derive(Args)]
+pub(crate) struct One {
+    /// The container's name
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+}
+
+/// What a container is made of.
+#[derive(Args)]
+pub(crate) struct Source {
+    /// The bundle: a directory with a config.json
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    pub(crate) bundle: PathBuf,
+    /// Another file instead of the bundle's config.json
+    #[arg(short = 'f', long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Enter the root file system by moving it onto /: for hosts that run from an initramfs
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_possible_values = true, hide_default_value = true, value_name = "BOOL")]
+    pub(crate) no_pivot: bool,
+    /// Let the container use the caller's session keyring
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_possible_values = true, hide_default_value = true, value_name = "BOOL")]
+    pub(crate) no_new_keyring: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct CreateArgs {
+    #[command(flatten)]
+    pub(crate) source: Source,
+    #[command(flatten)]
+    pub(crate) passed: Passed,
+    /// The container's name
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+}
+
+/// What goes into and comes out of a creation.
+#[derive(Args)]
+pub(crate) struct Passed {
+    /// File to write the number of the container's process to
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pid_file: Option<PathBuf>,
+    /// Pass on this many descriptors beside standard input, output and error (and those of LISTEN_FDS)
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub(crate) preserve_fds: u32,
+}
+
+#[derive(Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) source: Source,
+    #[command(flatten)]
+    pub(crate) passed: Passed,
+    /// Do not wait for the end of the program
+    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_possible_values = true, hide_default_value = true, value_name = "BOOL")]
+    pub(crate) detach: bool,
+    /// Do not delete the container when its program has ended
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_possible_values = true, hide_default_value = true, value_name = "BOOL")]
+    pub(crate) keep: bool,
+    /// Do not adopt the container's orphans
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_possible_values = true, hide_default_value = true, value_name = "BOOL")]
+    pub(crate) no_subreaper: bool,
+    /// The container's name
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+}
+
+#[derive(Args)]
+pub(crate) struct KillArgs {
+    /// Signal all processes of the container
+    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_possible_values = true, hide_default_value = true, value_name = "BOOL")]
+    pub(crate) all: bool,
+    /// The container's name
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+    /// The signal: TERM, SIGTERM, 15, RTMIN+1
+    #[arg(value_name = "SIGNAL", default_value = "SIGTERM")]
+    pub(crate) signal: String,
+}
+
+#[derive(Args)]
+pub(crate) struct DeleteArgs {
+    /// Kill the container first if it runs; one that does not exist is fine
+    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_possible_values = true, hide_default_value = true, value_name = "BOOL")]
+    pub(crate) force: bool,
+    /// The container's name
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+}
+
+#[derive(Args)]
+pub(crate) struct ListArgs {
+    /// Format of the list
+    #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
+    pub(crate) format: ListFormat,
+    /// Print names only
+    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_possible_values = true, hide_default_value = true, value_name = "BOOL")]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ListFormat {
+    Table,
+    Json,
+}
+
+#[derive(Args)]
+pub(crate) struct SpecArgs {
+    /// The directory to write config.json to
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    pub(crate) bundle: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct ExplainArgs {
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// Format of the plan
+    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
+    pub(crate) format: ExplainFormat,
+    /// The name that the container would have
+    #[arg(value_name = "ID", default_value = "example")]
+    pub(crate) id: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExplainFormat {
+    Text,
+    Json,
+}
+
+impl Command {
+    /// As it is typed.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Create(_) => "create",
+            Self::Start(_) => "start",
+            Self::Run(_) => "run",
+            Self::State(_) => "state",
+            Self::Kill(_) => "kill",
+            Self::Delete(_) => "delete",
+            Self::List(_) => "list",
+            Self::Spec(_) => "spec",
+            Self::Explain(_) => "explain",
+        }
+    }
+
+    /// The container it is about.
+    pub(crate) fn container(&self) -> Option<&str> {
+        match self {
+            Self::Create(args) => Some(&args.id),
+            Self::Run(args) => Some(&args.id),
+            Self::Start(args) | Self::State(args) => Some(&args.id),
+            Self::Kill(args) => Some(&args.id),
+            Self::Delete(args) => Some(&args.id),
+            Self::List(_) | Self::Spec(_) | Self::Explain(_) => None,
+        }
+    }
+}
+
+/// Parse a command line. Help and version come back as errors of their kind, as clap has it.
+pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Invocation, clap::Error> {
+    let mut command = Cli::command();
+    let mut words: Vec<OsString> = words.collect();
+    if words.iter().skip(1).take_while(|word| word.to_str() != Some("--")).any(|word| is_version(word)) && wants_version(&words) {
+        return Err(clap::Error::raw(clap::error::ErrorKind::DisplayVersion, version(words.first())));
+    }
+    for word in words.iter_mut().skip(1) {
+        if word.to_str() == Some("--") {
+            break;
+        }
+        if let Some(long) = single_dash(word) {
+            *word = long;
+        }
+    }
+    let matches = command.try_get_matches_from_mut(words)?;
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    Ok(Invocation { global: cli.global, command: cli.command })
+}
+
+/// Long options that callers written in Go spell with one dash: go-runc passes `-no-subreaper`.
+const LONG: [&str; 20] = [
+    "all", "bundle", "cgroup-manager", "config", "debug", "detach", "force", "format", "help", "keep", "log", "log-format",
+    "log-level", "no-new-keyring", "no-pivot", "no-subreaper", "pid-file", "preserve-fds", "quiet", "root",
+];
+const MORE_LONG: [&str; 3] = ["rootless", "systemd-cgroup", "version"];
+
+fn single_dash(word: &OsString) -> Option<OsString> {
+    let text = word.to_str()?;
+    let bare = text.strip_prefix('-').filter(|bare| !bare.starts_with('-'))?;
+    let name = bare.split('=').next()?;
+    (LONG.contains(&name) || MORE_LONG.contains(&name)).then(|| format!("-{text}").into())
+}
+
+fn is_version(word: &OsString) -> bool {
+    matches!(word.to_str(), Some("-v" | "--version" | "-version"))
+}
+
+/// Before any command: after one, `-v` is the command's to refuse.
+fn wants_version(words: &[OsString]) -> bool {
+    let commands: Vec<String> = Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    let first = words.iter().skip(1).position(is_version);
+    let command = words.iter().skip(1).position(|word| word.to_str().is_some_and(|word| commands.iter().any(|name| name == word)));
+    match (first, command) {
+        (Some(version), Some(command)) => version < command,
+        (version, None) => version.is_some(),
+        (None, _) => false,
+    }
+}
+
+/// Engines read the first line, and some take only runc's name: so that is what rt says where it stands in for it.
+fn version(program: Option<&OsString>) -> String {
+    let name = program.and_then(|path| std::path::Path::new(path).file_name()).and_then(|name| name.to_str());
+    let name = if name == Some("runc") { "runc" } else { "rt" };
+    format!("{name} version {}\ncommit: {}\nspec: {}\n", env!("CARGO_PKG_VERSION"), option_env!("RT_COMMIT").unwrap_or("unknown"), SPEC)
+}
+
+/// The runtime-spec that rt follows.
+pub(crate) const SPEC: &str = "1.3.0";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_words(words: &[&str]) -> Result<Invocation, clap::Error> {
+        parse(words.iter().map(OsString::from))
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_long_option_may_have_one_dash() {
+        let command = Cli::command();
+        let all = command.get_subcommands().flat_map(clap::Command::get_arguments).chain(command.get_arguments());
+        for long in all.filter_map(clap::Arg::get_long) {
+            assert!(LONG.contains(&long) || MORE_LONG.contains(&long), "{long}");
+        }
+    }
+
+    #[test]
+    fn options_stand_before_or_after_the_id() {
+        for words in [
+            &["rt", "--root", "/x", "run", "-b", "/b", "-no-subreaper", "-detach", "web"][..],
+            &["rt", "run", "web", "--bundle=/b", "--root=/x", "--no-subreaper=true", "-d"],
+        ] {
+            let parsed = parse_words(words).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(parsed.global.root.as_deref(), Some(std::path::Path::new("/x")));
+            let Command::Run(run) = parsed.command else { panic!("not run") };
+            assert!(run.no_subreaper && run.detach && run.id == "web" && run.source.bundle.as_os_str() == "/b");
+        }
+    }
+
+    #[test]
+    fn what_runc_is_asked_rt_answers_as_runc() {
+        let error = parse_words(&["/usr/bin/runc", "--version"]).err().expect("an answer");
+        assert!(error.render().to_string().starts_with("runc version "));
+        let error = parse_words(&["rt", "-v"]).err().expect("an answer");
+        assert!(error.render().to_string().starts_with("rt version "));
+    }
+}

@@ -1,0 +1,29 @@
+//! `rt create`.
+
+use super::{refuse_what_comes_later, store};
+use crate::args::{CgroupManager, CreateArgs, Global, Passed, Source};
+use crate::report::Report;
+use rt_runtime::{Create, Error, Id};
+
+pub(super) fn create(global: &Global, args: &CreateArgs, report: &Report) -> Result<(), Error> {
+    refuse_what_comes_later(global)?;
+    let request = request(global, &args.id, &args.source, Some(&args.passed))?;
+    for warning in rt_runtime::create(&store(global)?, &request)? {
+        report.warning(&warning);
+    }
+    Ok(())
+}
+
+/// The request that `create`, `run` and `explain` have in common.
+pub(super) fn request(global: &Global, id: &str, source: &Source, passed: Option<&Passed>) -> Result<Create, Error> {
+    Ok(Create {
+        id: Id::parse(id)?,
+        bundle: source.bundle.clone(),
+        config: source.config.clone(),
+        pid_file: passed.and_then(|passed| passed.pid_file.clone()),
+        root_by_move: source.no_pivot,
+        keep_keyring: source.no_new_keyring,
+        preserve: passed.map_or(0, |passed| passed.preserve_fds),
+        without_cgroup: global.cgroup_manager == CgroupManager::Disabled,
+    })
+}

@@ -1,0 +1,61 @@
+//! One file for each command: from what was typed to a request, to an answer.
+
+mod create;
+mod delete;
+mod explain;
+mod kill;
+mod list;
+mod run;
+mod spec;
+mod state;
+
+use crate::args::{CgroupManager, Command, Global, Rootless};
+use crate::report::Report;
+use rt_runtime::{Error, Id, Store};
+use std::path::PathBuf;
+
+/// Do it. The exit status, where it is not an error.
+pub(crate) fn dispatch(global: &Global, command: Command, report: &Report) -> Result<u8, Error> {
+    match command {
+        Command::Create(args) => create::create(global, &args, report),
+        Command::Start(args) => rt_runtime::start(&store(global)?, &Id::parse(&args.id)?),
+        Command::Run(args) => return run::run(global, &args, report),
+        Command::State(args) => state::state(global, &args),
+        Command::Kill(args) => kill::kill(global, &args),
+        Command::Delete(args) => delete::delete(global, &args),
+        Command::List(args) => list::list(global, &args),
+        Command::Spec(args) => spec::spec(&args),
+        Command::Explain(args) => explain::explain(global, &args),
+    }
+    .map(|()| 0)
+}
+
+/// Where the state is: `--root`, else /run/rt, else what an ordinary user has.
+fn store(global: &Global) -> Result<Store, Error> {
+    let root = match &global.root {
+        Some(root) if !root.as_os_str().is_empty() => root.clone(),
+        _ => default_root(),
+    };
+    Store::new(&root)
+}
+
+fn default_root() -> PathBuf {
+    // podman passes an empty one to mean none.
+    let user = std::env::var_os("XDG_RUNTIME_DIR").filter(|directory| !directory.is_empty());
+    match user {
+        Some(directory) if !rt_runtime::is_root() => PathBuf::from(directory).join("rt"),
+        _ => PathBuf::from("/run/rt"),
+    }
+}
+
+/// What this version can't do is refused before anything is touched.
+fn refuse_what_comes_later(global: &Global) -> Result<(), Error> {
+    if global.systemd_cgroup || global.cgroup_manager == CgroupManager::Systemd {
+        let flag = if global.systemd_cgroup { "--systemd-cgroup" } else { "--cgroup-manager systemd" };
+        return Err(Error::Usage(format!("{flag}: this version of rt can't leave cgroups to systemd; use --cgroup-manager cgroupfs")));
+    }
+    if global.rootless == Rootless::True {
+        return Err(Error::Usage("--rootless true: this version of rt needs root's rights; leave it out".to_owned()));
+    }
+    Ok(())
+}

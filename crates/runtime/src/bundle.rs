@@ -1,0 +1,32 @@
+//! The bundle: a directory with a config.json.
+
+use crate::Error;
+use crate::error::On;
+use std::path::{Path, PathBuf};
+
+/// A bundle, its config read once.
+#[derive(Debug)]
+pub(crate) struct Bundle {
+    /// Absolute.
+    pub(crate) path: String,
+    /// The bytes of the config.
+    pub(crate) config: Vec<u8>,
+}
+
+impl Bundle {
+    /// `config` is config.json in the bundle, unless another file is named.
+    pub(crate) fn open(path: &Path, config: Option<&Path>) -> Result<Self, Error> {
+        let path = if path.is_absolute() { path.to_owned() } else { current_directory()?.join(path) };
+        let file = config.map_or_else(|| path.join("config.json"), Path::to_owned);
+        let bytes = std::fs::read(&file).on("read", &file)?;
+        let Some(text) = path.to_str() else {
+            return Err(Error::Usage(format!("the bundle's path {} is not UTF-8, as the config and the state have to be", path.display())));
+        };
+        let trimmed = text.trim_end_matches('/');
+        Ok(Self { path: if trimmed.is_empty() { "/".to_owned() } else { trimmed.to_owned() }, config: bytes })
+    }
+}
+
+fn current_directory() -> Result<PathBuf, Error> {
+    std::env::current_dir().on("find the working directory of rt, which a relative bundle counts from:", ".")
+}

@@ -1,0 +1,114 @@
+//! `explain`: the plan, printed. Looks at the host, touches nothing.
+
+use crate::bundle::Bundle;
+use crate::create::facts;
+use crate::{Create, Error};
+use rt_cgroup::{Layout, Settings};
+use rt_plan::{Plan, Request, Spec, Wait};
+use rt_wire::Namespace;
+use serde::Serialize;
+use std::fmt;
+
+/// What would be done, in words and in order.
+#[derive(Debug, Serialize)]
+pub struct Explanation {
+    /// What could not be done as asked.
+    pub warnings: Vec<String>,
+    /// The container's cgroup directories.
+    pub cgroup: Vec<String>,
+    /// What is written there.
+    pub limits: Vec<String>,
+    /// Namespaces that the clone makes.
+    pub namespaces: Vec<String>,
+    /// What the parent does around the clone.
+    pub around: Vec<String>,
+    /// What init does.
+    pub steps: Vec<String>,
+}
+
+/// Plan as `create` would.
+///
+/// # Errors
+/// As `create`, as far as it gets without touching anything.
+pub fn explain(request: &Create) -> Result<Explanation, Error> {
+    let bundle = Bundle::open(&request.bundle, request.config.as_deref())?;
+    let spec = Spec::parse(&bundle.config)?;
+    let (host, layout, place) = facts(&spec, request)?;
+    let asked = Request {
+        id: request.id.to_string(),
+        bundle: bundle.path.clone(),
+        wait: Wait::Start,
+        root_by_move: request.root_by_move,
+        keep_keyring: request.keep_keyring,
+        preserved: request.preserve,
+        listen: 0,
+    };
+    let plan = rt_plan::create(&spec, &host, &asked)?;
+    let limits = if layout == Layout::None {
+        Vec::new()
+    } else {
+        let settings = Settings::new(&layout, &spec.linux.resources)?;
+        settings.to_string().lines().map(str::to_owned).collect()
+    };
+    Ok(Explanation {
+        warnings: plan.warnings.clone(),
+        cgroup: place.dirs().into_iter().map(|(directory, _)| directory.to_owned()).collect(),
+        limits,
+        namespaces: namespaces(&plan),
+        around: around(&plan),
+        steps: plan.steps.iter().map(|step| step.to_string()).collect(),
+    })
+}
+
+fn namespaces(plan: &Plan) -> Vec<String> {
+    let kinds = [
+        Namespace::User,
+        Namespace::Pid,
+        Namespace::Network,
+        Namespace::Ipc,
+        Namespace::Uts,
+        Namespace::Mount,
+        Namespace::Cgroup,
+    ];
+    kinds.iter().filter(|kind| plan.spawn.namespaces & kind.flag() != 0).map(ToString::to_string).collect()
+}
+
+fn around(plan: &Plan) -> Vec<String> {
+    let mut around = Vec::new();
+    if let Some(path) = &plan.spawn.pid {
+        around.push(format!("enter the pid namespace {path} for the clone, and come back"));
+    }
+    if let Some(offsets) = &plan.spawn.time {
+        let offsets = offsets.trim_end().replace('\n', ", ");
+        let with = if offsets.is_empty() { String::new() } else { format!(" with offsets {offsets}") };
+        around.push(format!("make a time namespace{with} for the clone, and come back"));
+    }
+    if plan.mounts_stay {
+        around.push(format!("unmount {} when the container is deleted: it has no mount namespace", plan.rootfs));
+    }
+    around
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let section = |f: &mut fmt::Formatter<'_>, title: &str, lines: &[String]| {
+            if lines.is_empty() {
+                return Ok(());
+            }
+            writeln!(f, "{title}")?;
+            lines.iter().try_for_each(|line| writeln!(f, "      {line}"))
+        };
+        section(f, "warnings", &self.warnings)?;
+        section(f, "cgroup", &self.cgroup)?;
+        section(f, "limits, before anything is born there", &self.limits)?;
+        if !self.namespaces.is_empty() {
+            writeln!(f, "new namespaces\n      {}", self.namespaces.join(" "))?;
+        }
+        section(f, "around the clone", &self.around)?;
+        writeln!(f, "init")?;
+        for (index, step) in self.steps.iter().enumerate() {
+            writeln!(f, "{:4}  {step}", index + 1)?;
+        }
+        Ok(())
+    }
+}

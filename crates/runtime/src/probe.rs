@@ -1,0 +1,131 @@
+//! The facts of this machine, looked up once.
+
+use crate::Error;
+use crate::error::On;
+use rt_cgroup::{Layout, Place};
+use rt_plan::Spec;
+use rt_plan::host::{Cgroups, Hierarchy, Host};
+use rustix::process::{getgid, getuid};
+use std::fs;
+use std::path::Path;
+
+/// What this process may do, and what this kernel has, as far as `spec` wants to know it.
+pub(crate) fn host(spec: &Spec<'_>) -> Result<Host, Error> {
+    let status = fs::read_to_string("/proc/self/status").on("read", "/proc/self/status")?;
+    let bits = |name: &str| field(&status, name).and_then(|text| u64::from_str_radix(text, 16).ok()).unwrap_or(0);
+    let bounding = bits("CapBnd:");
+    let labelled = spec.process.as_ref().is_some_and(|process| !process.selinux_label.is_empty());
+    Ok(Host {
+        uid: getuid().as_raw(),
+        gid: getgid().as_raw(),
+        permitted: bits("CapEff:"),
+        bounding,
+        last_capability: last_capability(bounding),
+        ignored_signals: bits("SigIgn:"),
+        apparmor: spec.process.as_ref().is_some_and(|process| !process.apparmor_profile.is_empty()) && apparmor(),
+        selinux: (labelled || !spec.linux.mount_label.is_empty()) && Path::new("/sys/fs/selinux/enforce").exists(),
+        kcore: Path::new("/proc/kcore").exists(),
+        cgroups: Cgroups::None,
+        kernel_mounts: Vec::new(),
+    })
+}
+
+/// A full bounding set tells the highest capability; one that an outer container has cut needs a file read.
+fn last_capability(bounding: u64) -> u8 {
+    if bounding.count_ones() == bounding.trailing_ones() && bounding.count_ones() > 30 {
+        return u8::try_from(bounding.count_ones() - 1).unwrap_or(63);
+    }
+    let file = fs::read_to_string("/proc/sys/kernel/cap_last_cap").unwrap_or_default();
+    file.trim().parse().unwrap_or(40)
+}
+
+fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
+    status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim)
+}
+
+fn apparmor() -> bool {
+    fs::read_to_string("/sys/module/apparmor/parameters/enabled").is_ok_and(|enabled| enabled.starts_with('Y'))
+}
+
+/// The cgroup file systems as a plan sees them: what a mount of type `cgroup` shows, and what init joins.
+pub(crate) fn cgroups(layout: &Layout, place: &Place) -> Cgroups {
+    match layout {
+        Layout::None => Cgroups::None,
+        Layout::Unified(hierarchy) => Cgroups::Unified { mount: hierarchy.mount.clone() },
+        Layout::Legacy { v1, .. } => Cgroups::Legacy {
+            hierarchies: v1
+                .iter()
+                .map(|hierarchy| {
+                    let name = hierarchy.mount.rsplit('/').next().unwrap_or_default().to_owned();
+                    let directory = hierarchy.controllers.first().and_then(|controller| place.dir(controller));
+                    Hierarchy {
+                        controllers: hierarchy.controllers.clone(),
+                        name,
+                        directory: directory.unwrap_or(&hierarchy.mount).to_owned(),
+                        joined: directory.is_some(),
+                    }
+                })
+                .collect(),
+        },
+    }
+}
+
+/// Mount points of procfs and sysfs, the deepest first: what --no-pivot has to cover.
+pub(crate) fn kernel_mounts() -> Result<Vec<String>, Error> {
+    let mountinfo = fs::read_to_string("/proc/self/mountinfo").on("read", "/proc/self/mountinfo")?;
+    Ok(parse_kernel_mounts(&mountinfo))
+}
+
+/// proc(5): the mount point is the fifth field, escaped; the type follows the hyphen.
+fn parse_kernel_mounts(mountinfo: &str) -> Vec<String> {
+    let mut points: Vec<String> = mountinfo
+        .lines()
+        .filter_map(|line| {
+            let (before, after) = line.split_once(" - ")?;
+            let kind = after.split(' ').next()?;
+            matches!(kind, "proc" | "sysfs").then(|| unescape(before.split(' ').nth(4).unwrap_or_default()))
+        })
+        .collect();
+    points.sort_by_key(|point| std::cmp::Reverse(point.len()));
+    points
+}
+
+/// Octal escapes of space, tab, newline and backslash.
+fn unescape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        match rest.get(at + 1..at + 4).and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(byte) => {
+                out.push(char::from(byte));
+                rest = &rest[at + 4..];
+            }
+            None => {
+                out.push('\\');
+                rest = &rest[at + 1..];
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernel_mounts_come_deepest_first_and_unescaped() {
+        let mountinfo = "22 1 0:20 / /proc rw - proc proc rw\n\
+                         23 1 0:21 / /sys rw shared:2 - sysfs sysfs rw\n\
+                         24 1 8:1 / / rw - ext4 /dev/vda rw\n\
+                         25 24 0:20 / /srv/a\\040b/proc rw - proc proc rw\n";
+        assert_eq!(parse_kernel_mounts(mountinfo), ["/srv/a b/proc", "/proc", "/sys"]);
+    }
+
+    #[test]
+    fn a_full_bounding_set_names_its_last_capability() {
+        assert_eq!(last_capability((1 << 41) - 1), 40);
+    }
+}
