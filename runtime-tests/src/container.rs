@@ -413,7 +413,11 @@ impl Container {
 impl Drop for Container {
     fn drop(&mut self) {
         let deleted = self.delete_by_force().code == 0;
-        let left = if thread::panicking() || self.may_leak { Vec::new() } else { leaks::of(&self.id, &self.home, &self.state) };
+        let left = if thread::panicking() || self.may_leak {
+            Vec::new()
+        } else {
+            leaks::of(&self.id, &self.home, &self.state)
+        };
         self.destroy();
         leaks::remove(self.home.clone());
         if !thread::panicking() {

@@ -48,8 +48,11 @@ fn look(id: &str, home: &Path, state: &Path) -> Vec<String> {
 pub(crate) fn mounts_below(home: &Path) -> Vec<String> {
     let home = home.to_string_lossy();
     let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let mut points: Vec<_> =
-        mountinfo::mounts(&text).into_iter().map(|mount| mount.point).filter(|point| point.starts_with(&*home)).collect();
+    let mut points: Vec<_> = mountinfo::mounts(&text)
+        .into_iter()
+        .map(|mount| mount.point)
+        .filter(|point| point.starts_with(&*home))
+        .collect();
     points.reverse();
     points
 }
@@ -100,7 +103,9 @@ pub(crate) fn remove_cgroups(id: &str) {
         for path in all {
             for _ in 0..50 {
                 match fs::remove_dir(&path) {
-                    Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => thread::sleep(Duration::from_millis(10)),
+                    Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => {
+                        thread::sleep(Duration::from_millis(10))
+                    }
                     _ => break,
                 }
             }
@@ -116,7 +121,8 @@ pub(crate) fn processes_of(id: &str, home: &Path) -> Vec<(i32, String)> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        let read = |file: &str| String::from_utf8_lossy(&fs::read(entry.path().join(file)).unwrap_or_default()).into_owned();
+        let read =
+            |file: &str| String::from_utf8_lossy(&fs::read(entry.path().join(file)).unwrap_or_default()).into_owned();
         let mounts = || fs::read_link(entry.path().join("ns/mnt")).ok() != ours && read("mountinfo").contains(&*home);
         let named = |text: &str| text.contains(id) || text.contains(&*home);
         if named(&read("cmdline")) || read("cgroup").contains(id) || mounts() {

@@ -145,7 +145,8 @@ fn unlimited_memory_is_minus_one() {
     require!(memory.is_some(), "no memory controller in this view");
     let memory = memory.expect("just looked");
     let container = running(limited("memory", json!({ "limit": -1 })));
-    let (file, expected) = if cgroup_v2() { ("memory.max", "max") } else { ("memory.limit_in_bytes", "9223372036854771712") };
+    let (file, expected) =
+        if cgroup_v2() { ("memory.max", "max") } else { ("memory.limit_in_bytes", "9223372036854771712") };
     assert_eq!(control(&memory, &container, file), expected);
 }
 
@@ -153,7 +154,9 @@ fn unlimited_memory_is_minus_one() {
 fn container_that_takes_too_much_memory_is_killed() {
     require!(controller("memory").is_some(), "no memory controller in this view");
     // What tail keeps grows until it meets the limit.
-    let output = limited("memory", json!({ "limit": 16 << 20 })).script("tail -c 200000000 /dev/zero | wc -c; exec tail /dev/zero").run();
+    let output = limited("memory", json!({ "limit": 16 << 20 }))
+        .script("tail -c 200000000 /dev/zero | wc -c; exec tail /dev/zero")
+        .run();
     assert_eq!(output.code, 137, "{output:?}");
 }
 
@@ -164,7 +167,8 @@ fn number_of_processes_is_limited() {
     let pids = pids.expect("just looked");
     let container = running(limited("pids", json!({ "limit": 20 })));
     assert_eq!(control(&pids, &container, "pids.max"), "20");
-    let output = limited("pids", json!({ "limit": 5 })).script("for n in 1 2 3 4 5 6 7 8; do sleep 1 & done; echo all").run();
+    let output =
+        limited("pids", json!({ "limit": 5 })).script("for n in 1 2 3 4 5 6 7 8; do sleep 1 & done; echo all").run();
     assert!(!output.stdout.contains("all") && output.stderr.contains("can't fork"), "{output:?}");
 }
 
@@ -269,7 +273,9 @@ fn processes_in_nested_cgroups_are_killed() {
         .without_namespace("pid")
         .without_mount("/sys/fs/cgroup")
         .mount("cgroup", "cgroup", "/sys/fs/cgroup", &["rw"])
-        .script(&format!("mkdir {place}/a && sh -c 'echo 0 > {place}/a/cgroup.procs; echo ready; exec sleep 1000' & wait"));
+        .script(&format!(
+            "mkdir {place}/a && sh -c 'echo 0 > {place}/a/cgroup.procs; echo ready; exec sleep 1000' & wait"
+        ));
     let foreground = container.spawn();
     foreground.wait_for("ready\n");
     container.call(["kill", "--all", &container.id, "KILL"]).output().quietly();
@@ -290,7 +296,9 @@ fn frozen_container_can_be_killed() {
 
 #[test]
 fn all_processes_are_killed_at_once() {
-    let container = Container::new("many").without_namespace("pid").script("for n in 1 2 3 4 5 6 7 8; do sleep 1000 & done; echo ready; wait");
+    let container = Container::new("many")
+        .without_namespace("pid")
+        .script("for n in 1 2 3 4 5 6 7 8; do sleep 1000 & done; echo ready; wait");
     let foreground = container.spawn();
     foreground.wait_for("ready\n");
     let sleepers = || container.processes().into_iter().filter(|&pid| name(pid) == "sleep").count();

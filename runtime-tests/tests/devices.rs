@@ -28,7 +28,8 @@ fn with_devices(devices: &[Value]) -> Container {
 fn with_rules(rules: &[Value]) -> Container {
     let mut all = vec![json!({ "allow": false, "access": "rwm" })];
     all.extend_from_slice(rules);
-    with_devices(&[device("c", "/dev/nobody", NOBODY)]).edit(|config| config["linux"]["resources"]["devices"] = json!(all))
+    with_devices(&[device("c", "/dev/nobody", NOBODY)])
+        .edit(|config| config["linux"]["resources"]["devices"] = json!(all))
 }
 
 /// May anybody open a device here? What is denied above us, no rule of ours can allow.
@@ -79,7 +80,10 @@ fn usual_links_are_there() {
 #[test]
 fn nothing_else_is_there() {
     let text = Container::new("device").args(["ls", "/dev"]).run().ok();
-    let expected = ["core", "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty", "urandom", "zero"];
+    let expected = [
+        "core", "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty",
+        "urandom", "zero",
+    ];
     for name in text.lines() {
         assert!(expected.contains(&name), "{name} in {text}");
     }
@@ -94,7 +98,10 @@ fn terminals_can_be_made() {
 #[test]
 fn devices_go_into_the_rootfs_if_nothing_is_mounted_on_dev() {
     let container = Container::new("device").edit(|config| {
-        config["mounts"].as_array_mut().expect("a list").retain(|mount| !mount["destination"].as_str().is_some_and(|path| path.starts_with("/dev")));
+        config["mounts"]
+            .as_array_mut()
+            .expect("a list")
+            .retain(|mount| !mount["destination"].as_str().is_some_and(|path| path.starts_with("/dev")));
     });
     let container = container.writable().script("echo x > /dev/null; [ -c /dev/zero ] && readlink /dev/ptmx");
     container.run().prints("pts/ptmx\n");
@@ -105,7 +112,10 @@ fn devices_go_into_the_rootfs_if_nothing_is_mounted_on_dev() {
 #[test]
 fn dev_that_is_bound_is_left_as_it_is() {
     let container = Container::new("device").edit(|config| {
-        config["mounts"].as_array_mut().expect("a list").retain(|mount| !mount["destination"].as_str().is_some_and(|path| path.starts_with("/dev")));
+        config["mounts"]
+            .as_array_mut()
+            .expect("a list")
+            .retain(|mount| !mount["destination"].as_str().is_some_and(|path| path.starts_with("/dev")));
     });
     let source = container.outside("dev");
     fs::create_dir(&source).expect("it can be made");
@@ -126,12 +136,15 @@ fn devices_of_the_config_are_made() {
         json!({ "type": "p", "path": "/dev/three", "fileMode": 0o666, "uid": 0, "gid": 0 }),
         json!({ "type": "u", "path": "/dev/four", "major": 10, "minor": 200, "fileMode": 0o444, "uid": 0, "gid": 0 }),
     ];
-    with_devices(&devices).script("for name in one two three four; do stat -c '%n %F %t:%T %a %u:%g' /dev/$name; done").run().prints(
-        "/dev/one character special file a:e5 640 1000:2000\n\
+    with_devices(&devices)
+        .script("for name in one two three four; do stat -c '%n %F %t:%T %a %u:%g' /dev/$name; done")
+        .run()
+        .prints(
+            "/dev/one character special file a:e5 640 1000:2000\n\
          /dev/two block special file 7:3 600 0:6\n\
          /dev/three fifo 0:0 666 0:0\n\
          /dev/four character special file a:c8 444 0:0\n",
-    );
+        );
 }
 
 #[test]
@@ -144,7 +157,11 @@ fn mode_and_owner_have_defaults() {
 
 #[test]
 fn mode_does_not_depend_on_the_umask() {
-    with_devices(&[device("c", "/dev/x", NOBODY)]).through("umask 077; exec \"$@\"").script("stat -c %a /dev/x /dev/null").run().prints("666\n666\n");
+    with_devices(&[device("c", "/dev/x", NOBODY)])
+        .through("umask 077; exec \"$@\"")
+        .script("stat -c %a /dev/x /dev/null")
+        .run()
+        .prints("666\n666\n");
 }
 
 #[test]
@@ -157,7 +174,11 @@ fn directories_for_a_device_are_made() {
 
 #[test]
 fn device_may_be_anywhere() {
-    with_devices(&[device("c", "/tmp/zero", (1, 5))]).writable().script("stat -c '%t:%T' /tmp/zero").run().prints("1:5\n");
+    with_devices(&[device("c", "/tmp/zero", (1, 5))])
+        .writable()
+        .script("stat -c '%t:%T' /tmp/zero")
+        .run()
+        .prints("1:5\n");
 }
 
 #[test]
@@ -241,7 +262,8 @@ fn empty_list_of_rules_does_not_allow_everything() {
     // GO-2022-0396: an empty list was once taken for "nothing is forbidden".
     require!(controller("devices").is_some(), "no device controller");
     for devices in [json!([]), Value::Null] {
-        let container = with_devices(&[device("c", "/dev/nobody", NOBODY)]).edit(|config| config["linux"]["resources"] = json!({ "devices": devices }));
+        let container = with_devices(&[device("c", "/dev/nobody", NOBODY)])
+            .edit(|config| config["linux"]["resources"] = json!({ "devices": devices }));
         let output = container.script("true > /dev/nobody").run();
         assert!(output.stderr.contains(DENIED), "{output:?}");
     }
@@ -283,6 +305,11 @@ fn devices_of_the_host_keep_their_owner() {
     };
     let names = ["null", "zero", "full", "random", "urandom", "tty"];
     let before = names.map(owner);
-    Container::new("device").user(1000, 1000).script("exec </dev/null; true").through("exec \"$@\" </dev/null >/dev/null 2>/dev/zero").run().quietly();
+    Container::new("device")
+        .user(1000, 1000)
+        .script("exec </dev/null; true")
+        .through("exec \"$@\" </dev/null >/dev/null 2>/dev/zero")
+        .run()
+        .quietly();
     assert_eq!(names.map(owner), before);
 }

@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use runtime_tests::{Container, HostMount, differs, newer_than_this_runc};
+use runtime_tests::{Container, HostMount, differs, is_runc, newer_than_this_runc, require};
 use serde_json::{Value, json};
 
 /// A container that would run, but for an edit.
@@ -12,19 +12,40 @@ fn edited(change: impl FnOnce(&mut Value)) -> Container {
     Container::new("bad").args(["true"]).edit(change)
 }
 
+// ---- the shape of an error ----
+
+#[test]
+fn error_says_which_call_failed_and_at_which_step() {
+    require!(!is_runc(), "runc has no steps");
+    let container = Container::new("shape").mount("frobfs", "frob", "/mnt", &[]);
+    let refusal = container.create().refused().says(&container.id).says("frobfs").says("/mnt").says("(step ");
+    assert!(refusal.stderr.starts_with("rt create "), "{refusal:?}");
+}
+
 // ---- config.json ----
 
 #[test]
 fn missing_bundle_is_named() {
     let container = Container::new("bundle");
-    container.call(["create", "--bundle", "/no/such/bundle", &container.id]).output().refused().says("/no/such/bundle").says("no such file or directory");
+    container
+        .call(["create", "--bundle", "/no/such/bundle", &container.id])
+        .output()
+        .refused()
+        .says("/no/such/bundle")
+        .says("no such file or directory");
     container.leaves_nothing();
 }
 
 #[test]
 fn missing_config_is_named() {
     let container = Container::new("config");
-    container.call(["create", "--bundle"]).args([container.bundle()]).args([&container.id]).output().refused().says("config.json");
+    container
+        .call(["create", "--bundle"])
+        .args([container.bundle()])
+        .args([&container.id])
+        .output()
+        .refused()
+        .says("config.json");
     container.leaves_nothing();
 }
 
@@ -53,7 +74,8 @@ fn value_of_the_wrong_type_is_refused_with_its_field() {
         ("/linux/namespaces", json!({})),
         ("/linux/maskedPaths", json!("/proc/kcore")),
     ] {
-        let refusal = edited(|config| *config.pointer_mut(path).expect("the base config has it") = value).create().refused();
+        let refusal =
+            edited(|config| *config.pointer_mut(path).expect("the base config has it") = value).create().refused();
         let last = path.rsplit('/').next().expect("a path has a last part");
         assert!(refusal.stderr.contains(last), "{path}: {refusal:?}");
         if !differs("wording") {
@@ -77,7 +99,13 @@ fn config_that_is_no_object_is_refused() {
 fn config_that_is_a_directory_is_refused() {
     let container = Container::new("json");
     fs::create_dir(container.bundle().join("config.json")).expect("it can be made");
-    container.call(["create", "--bundle"]).args([container.bundle()]).args([&container.id]).output().refused().says("directory");
+    container
+        .call(["create", "--bundle"])
+        .args([container.bundle()])
+        .args([&container.id])
+        .output()
+        .refused()
+        .says("directory");
     container.leaves_nothing();
 }
 
@@ -147,7 +175,11 @@ fn empty_program_is_not_found() {
 
 #[test]
 fn working_directory_is_needed() {
-    edited(|config| config["process"]["cwd"] = json!("")).create().refused().says(if differs("wording") { "Cwd" } else { "process.cwd" });
+    edited(|config| config["process"]["cwd"] = json!("")).create().refused().says(if differs("wording") {
+        "Cwd"
+    } else {
+        "process.cwd"
+    });
 }
 
 #[test]
@@ -160,7 +192,10 @@ fn working_directory_that_is_a_file_is_refused() {
 fn security_modules_that_the_machine_lacks_are_refused() {
     let modules = fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
     if !modules.contains("apparmor") {
-        edited(|config| config["process"]["apparmorProfile"] = json!("some-profile")).create().refused().says("apparmor");
+        edited(|config| config["process"]["apparmorProfile"] = json!("some-profile"))
+            .create()
+            .refused()
+            .says("apparmor");
     }
     if !modules.contains("selinux") {
         let refusal = edited(|config| config["process"]["selinuxLabel"] = json!("a:b:c:s0")).create().refused();
@@ -182,7 +217,11 @@ fn root_is_needed() {
 
 #[test]
 fn missing_rootfs_is_named() {
-    edited(|config| config["root"]["path"] = json!("no-such-rootfs")).create().refused().says("no-such-rootfs").says("no such file or directory");
+    edited(|config| config["root"]["path"] = json!("no-such-rootfs"))
+        .create()
+        .refused()
+        .says("no-such-rootfs")
+        .says("no such file or directory");
     edited(|config| config["root"]["path"] = json!("/no/such/rootfs")).create().refused().says("/no/such/rootfs");
 }
 
@@ -200,7 +239,12 @@ fn unknown_filesystem_is_named() {
 
 #[test]
 fn missing_bind_source_is_named() {
-    Container::new("mount").mount("bind", "/no/such/source", "/mnt", &["bind"]).create().refused().says("/no/such/source").says("no such file or directory");
+    Container::new("mount")
+        .mount("bind", "/no/such/source", "/mnt", &["bind"])
+        .create()
+        .refused()
+        .says("/no/such/source")
+        .says("no such file or directory");
 }
 
 #[test]
@@ -234,20 +278,27 @@ fn file_can_not_be_bound_over_a_directory() {
 
 #[test]
 fn mount_without_a_destination_is_refused() {
-    let create = Container::new("mount").mount("tmpfs", "tmpfs", "", &[]).create();
-    if !differs("empty-destination") {
-        create.refused().says("destination");
+    let create = Container::new("mount").mount("tmpfs", "tmpfs", "", &[]).create().refused();
+    if !differs("wording") {
+        create.says("destination");
     }
 }
 
 #[test]
 fn mount_below_a_file_is_refused() {
-    Container::new("mount").mount("tmpfs", "tmpfs", "/etc/passwd/deep", &[]).create().refused().says("/etc/passwd").says("not a directory");
+    Container::new("mount")
+        .mount("tmpfs", "tmpfs", "/etc/passwd/deep", &[])
+        .create()
+        .refused()
+        .says("/etc/passwd")
+        .says("not a directory");
 }
 
 #[test]
 fn nul_byte_in_a_path_is_refused() {
-    for pointer in ["/process/cwd", "/hostname", "/mounts/0/destination", "/mounts/1/source", "/root/path", "/linux/maskedPaths/0"] {
+    for pointer in
+        ["/process/cwd", "/hostname", "/mounts/0/destination", "/mounts/1/source", "/root/path", "/linux/maskedPaths/0"]
+    {
         let create = edited(|config| {
             let place = config.pointer_mut(pointer).expect("the base config has it");
             *place = json!(format!("{}\0x", place.as_str().expect("a string")));
@@ -269,12 +320,16 @@ fn unknown_namespace_is_named() {
 #[test]
 fn namespace_can_not_be_given_twice() {
     Container::new("ns").namespace("pid").create().refused().says("pid");
-    Container::new("ns").edit(|config| {
-        config["linux"]["namespaces"].as_array_mut().expect("a list").push(json!({ "type": "network", "path": "/proc/1/ns/net" }));
-    })
-    .create()
-    .refused()
-    .says("network");
+    Container::new("ns")
+        .edit(|config| {
+            config["linux"]["namespaces"]
+                .as_array_mut()
+                .expect("a list")
+                .push(json!({ "type": "network", "path": "/proc/1/ns/net" }));
+        })
+        .create()
+        .refused()
+        .says("network");
 }
 
 #[test]
@@ -316,8 +371,14 @@ fn unknown_device_type_is_refused() {
 
 #[test]
 fn limits_of_the_wrong_type_are_refused_with_their_field() {
-    edited(|config| config["linux"]["resources"]["memory"] = json!({ "limit": "64M" })).create().refused().says("memory.limit");
-    edited(|config| config["linux"]["resources"]["pids"] = json!({ "limit": "few" })).create().refused().says("pids.limit");
+    edited(|config| config["linux"]["resources"]["memory"] = json!({ "limit": "64M" }))
+        .create()
+        .refused()
+        .says("memory.limit");
+    edited(|config| config["linux"]["resources"]["pids"] = json!({ "limit": "few" }))
+        .create()
+        .refused()
+        .says("pids.limit");
 }
 
 #[test]
@@ -349,7 +410,8 @@ fn full_disk_is_an_error_and_nothing_is_left() {
     } else {
         "no space left on device"
     });
-    let left: Vec<_> = fs::read_dir(full.join("state")).expect("it is there").flatten().map(|entry| entry.path()).collect();
+    let left: Vec<_> =
+        fs::read_dir(full.join("state")).expect("it is there").flatten().map(|entry| entry.path()).collect();
     assert!(left.is_empty(), "{left:?}");
     container.leaves_nothing();
 }

@@ -22,8 +22,10 @@ fn steps_are_numbered_lines() {
     assert_eq!(output.stderr, "");
     let text = output.ok();
     assert!(text.contains("/the/mount"), "{text}");
-    let numbers: Vec<usize> =
-        text.lines().filter_map(|line| line.split_whitespace().next()?.trim_end_matches(['.', ':']).parse().ok()).collect();
+    let numbers: Vec<usize> = text
+        .lines()
+        .filter_map(|line| line.split_whitespace().next()?.trim_end_matches(['.', ':']).parse().ok())
+        .collect();
     assert!(numbers.len() > 10, "{text}");
     assert_eq!(numbers, (1..=numbers.len()).collect::<Vec<_>>(), "{text}");
 }
@@ -52,7 +54,8 @@ fn anybody_may_ask() {
     require!(!is_runc(), "runc has no explain");
     let container = example();
     let _ = container.creating("run");
-    let call = Call::runtime(container.outside("calls/nobody")).args(["explain", "--bundle"]).args([container.bundle()]);
+    let call =
+        Call::runtime(container.outside("calls/nobody")).args(["explain", "--bundle"]).args([container.bundle()]);
     let text = call.through("exec setpriv --reuid 65534 --regid 65534 --clear-groups -- \"$@\"").output().ok();
     assert!(text.contains("/the/mount"), "{text}");
 }

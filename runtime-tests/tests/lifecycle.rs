@@ -484,8 +484,11 @@ fn preserved_descriptors_reach_the_container() {
 #[test]
 fn preserved_descriptor_must_be_open() {
     newer_than_this_runc!("looking whether a preserved descriptor is open");
-    let container =
-        Container::new("fds").through("exec 3</dev/null; exec \"$@\"").option("--preserve-fds").option("2").args(["true"]);
+    let container = Container::new("fds")
+        .through("exec 3</dev/null; exec \"$@\"")
+        .option("--preserve-fds")
+        .option("2")
+        .args(["true"]);
     container.run().refused().says("4");
 }
 
@@ -685,8 +688,7 @@ fn another_process_with_the_same_pid_is_not_the_container() {
     let bystander = Container::new("bystander").args(["sleep", "1000"]);
     bystander.create().quietly();
     let file = container.state_root().join(&container.id).join("state.json");
-    let mut state: Value =
-        serde_json::from_str(&fs::read_to_string(&file).expect("it is there")).expect("it is JSON");
+    let mut state: Value = serde_json::from_str(&fs::read_to_string(&file).expect("it is there")).expect("it is JSON");
     assert_eq!(state["init_process_pid"], pid);
     state["init_process_pid"] = json!(bystander.pid());
     fs::write(&file, state.to_string()).expect("it can be written");
@@ -760,7 +762,8 @@ fn closed_standard_streams_do_no_harm() {
 #[test]
 fn closed_standard_streams_are_not_taken_by_something_else() {
     // What is opened first gets the lowest number: it must not become the container's standard input.
-    let container = Container::new("closed").writable().through("exec \"$@\" <&-").script("readlink /proc/self/fd/0 > /tmp/stdin");
+    let container =
+        Container::new("closed").writable().through("exec \"$@\" <&-").script("readlink /proc/self/fd/0 > /tmp/stdin");
     container.run().quietly();
     let stdin = fs::read_to_string(container.rootfs().join("tmp/stdin")).expect("it is written");
     if differs("closed-streams-stay-closed") {
@@ -812,7 +815,11 @@ fn state_directory_is_private_and_made_when_it_is_missing() {
     let path = root.to_string_lossy().into_owned();
     let global = |command: &str| container.call(["--root", &path, command]);
     let _ = container.creating("create");
-    global("create").args(["--bundle".as_ref(), container.bundle().as_os_str()]).args([&container.id]).output().quietly();
+    global("create")
+        .args(["--bundle".as_ref(), container.bundle().as_os_str()])
+        .args([&container.id])
+        .output()
+        .quietly();
     let mode = fs::metadata(&root).expect("it is made").permissions().mode();
     assert_eq!(mode & 0o077, 0, "others may look into {path}: {mode:o}");
     assert!(global("state").args([&container.id]).output().ok().contains("created"));

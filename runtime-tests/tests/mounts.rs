@@ -61,7 +61,11 @@ fn links_are_not_followed_on_a_mount_with_nosymfollow() {
     newer_than_this_runc!("nosymfollow");
     let info = Container::new("options").mount("tmpfs", "tmpfs", "/mnt", &["nosymfollow"]).args(MOUNTINFO).run().ok();
     assert!(mount_at(&info, "/mnt").has("nosymfollow"), "{info}");
-    let info = Container::new("options").mount("tmpfs", "tmpfs", "/mnt", &["nosymfollow", "symfollow"]).args(MOUNTINFO).run().ok();
+    let info = Container::new("options")
+        .mount("tmpfs", "tmpfs", "/mnt", &["nosymfollow", "symfollow"])
+        .args(MOUNTINFO)
+        .run()
+        .ok();
     assert!(!mount_at(&info, "/mnt").has("nosymfollow"), "{info}");
 }
 
@@ -100,7 +104,8 @@ fn tmpfs_is_limited_by_its_size() {
 
 #[test]
 fn read_only_tmpfs_can_not_be_written() {
-    let output = Container::new("tmpfs").mount("tmpfs", "tmpfs", "/mnt", &["ro", "mode=755"]).script("touch /mnt/file").run();
+    let output =
+        Container::new("tmpfs").mount("tmpfs", "tmpfs", "/mnt", &["ro", "mode=755"]).script("touch /mnt/file").run();
     assert!(output.stderr.contains("Read-only file system"), "{output:?}");
 }
 
@@ -140,7 +145,12 @@ fn type_of_a_bind_does_not_matter() {
 #[test]
 fn file_is_bound() {
     let (container, source) = with_source("bind");
-    container.file("etc/conf", "old\n").mount("bind", source.join("file"), "/etc/conf", &["bind"]).args(["cat", "/etc/conf"]).run().prints("content\n");
+    container
+        .file("etc/conf", "old\n")
+        .mount("bind", source.join("file"), "/etc/conf", &["bind"])
+        .args(["cat", "/etc/conf"])
+        .run()
+        .prints("content\n");
 }
 
 #[test]
@@ -169,7 +179,10 @@ fn bind_may_be_read_only() {
 #[test]
 fn bound_file_may_be_read_only() {
     let (container, source) = with_source("bind");
-    let output = container.mount("bind", source.join("file"), "/conf", &["bind", "ro"]).script("echo new > /conf; cat /conf").run();
+    let output = container
+        .mount("bind", source.join("file"), "/conf", &["bind", "ro"])
+        .script("echo new > /conf; cat /conf")
+        .run();
     assert!(output.stderr.contains("Read-only file system"), "{output:?}");
     assert_eq!(output.stdout, "content\n");
 }
@@ -177,7 +190,11 @@ fn bound_file_may_be_read_only() {
 #[test]
 fn bind_takes_the_options_of_mount() {
     let (container, source) = with_source("bind");
-    let info = container.mount("bind", &source, "/mnt", &["bind", "nosuid", "nodev", "noexec", "noatime", "ro"]).args(MOUNTINFO).run().ok();
+    let info = container
+        .mount("bind", &source, "/mnt", &["bind", "nosuid", "nodev", "noexec", "noatime", "ro"])
+        .args(MOUNTINFO)
+        .run()
+        .ok();
     let mount = mount_at(&info, "/mnt");
     for option in ["ro", "nosuid", "nodev", "noexec", "noatime"] {
         assert!(mount.has(option), "{mount:?}");
@@ -252,7 +269,8 @@ fn recursive_attributes_can_be_cleared() {
 #[test]
 fn recursive_attributes_work_on_other_filesystems() {
     newer_than_this_runc!("recursive mount attributes");
-    let info = Container::new("recursive").mount("tmpfs", "tmpfs", "/mnt", &["rro", "rnoexec"]).args(MOUNTINFO).run().ok();
+    let info =
+        Container::new("recursive").mount("tmpfs", "tmpfs", "/mnt", &["rro", "rnoexec"]).args(MOUNTINFO).run().ok();
     let mount = mount_at(&info, "/mnt");
     assert!(mount.has("ro") && mount.has("noexec"), "{mount:?}");
 }
@@ -281,12 +299,22 @@ fn links_of_source_and_target_can_be_taken_as_they_are() {
     // copy-symlink: the target becomes the same link.
     let (container, source) = with_source("nofollow");
     symlink("/etc/passwd", source.join("link")).expect("a link can be made");
-    container.writable().mount("bind", source.join("link"), "/copied", &["bind", "copy-symlink"]).args(["readlink", "/copied"]).run().prints("/etc/passwd\n");
+    container
+        .writable()
+        .mount("bind", source.join("link"), "/copied", &["bind", "copy-symlink"])
+        .args(["readlink", "/copied"])
+        .run()
+        .prints("/etc/passwd\n");
 
     // src-nofollow: the link itself is bound.
     let (container, source) = with_source("nofollow");
     symlink("/etc/passwd", source.join("link")).expect("a link can be made");
-    let container = container.link("target", "nowhere").mount("bind", source.join("link"), "/target", &["bind", "src-nofollow", "dest-nofollow"]);
+    let container = container.link("target", "nowhere").mount(
+        "bind",
+        source.join("link"),
+        "/target",
+        &["bind", "src-nofollow", "dest-nofollow"],
+    );
     container.args(["readlink", "/target"]).run().prints("/etc/passwd\n");
 }
 
@@ -295,7 +323,8 @@ fn links_of_source_and_target_can_be_taken_as_they_are() {
 #[test]
 fn target_behind_a_link_is_resolved_in_the_container() {
     let (container, source) = with_source("link");
-    let container = container.directory("run/real").link("var/run", "/run/real").mount("bind", &source, "/var/run/here", &["bind"]);
+    let container =
+        container.directory("run/real").link("var/run", "/run/real").mount("bind", &source, "/var/run/here", &["bind"]);
     let info = container.args(MOUNTINFO).run().ok();
     assert_eq!(mount_at(&info, "/run/real/here").root.rsplit('/').next(), Some("source"));
 }
@@ -327,7 +356,12 @@ fn mounts_are_made_in_order() {
 #[test]
 fn later_mount_covers_an_earlier_one() {
     let (container, source) = with_source("order");
-    container.mount("bind", &source, "/mnt", &["bind"]).mount("tmpfs", "tmpfs", "/mnt", &[]).script("ls -A /mnt").run().prints("");
+    container
+        .mount("bind", &source, "/mnt", &["bind"])
+        .mount("tmpfs", "tmpfs", "/mnt", &[])
+        .script("ls -A /mnt")
+        .run()
+        .prints("");
 }
 
 #[test]
@@ -388,8 +422,10 @@ fn mount_of_the_host_does_not_reach_a_private_bind() {
     let script = "echo ready; read -t 1 x < /dev/zero; until [ -e /stop/now ]; do sleep 0.02; done; ls /mnt/below";
     let stop = container.outside("stop");
     fs::create_dir(&stop).expect("it can be made");
-    let container =
-        container.mount("bind", &source, "/mnt", &["rbind", "rprivate"]).mount("bind", &stop, "/stop", &["bind"]).script(script);
+    let container = container
+        .mount("bind", &source, "/mnt", &["rbind", "rprivate"])
+        .mount("bind", &stop, "/stop", &["bind"])
+        .script(script);
     let foreground = container.spawn();
     foreground.wait_for("ready\n");
     let _late = HostMount::new(&["-t", "tmpfs", "tmpfs"], &source.join("below"));
@@ -420,7 +456,10 @@ fn mount_of_the_container_reaches_the_host_through_a_shared_bind() {
 
 #[test]
 fn tmpfs_can_begin_with_what_it_covers() {
-    let container = Container::new("copyup").file("data/file", "content\n").file("data/deep/private", "secret\n").mode("data/deep/private", 0o600);
+    let container = Container::new("copyup")
+        .file("data/file", "content\n")
+        .file("data/deep/private", "secret\n")
+        .mode("data/deep/private", 0o600);
     symlink("deep/private", container.rootfs().join("data/link")).expect("a link can be made");
     chown(container.rootfs().join("data/deep"), Some(1000), Some(2000)).expect("root may");
     let container = container
@@ -486,7 +525,10 @@ fn devpts_is_a_new_instance() {
 
 #[test]
 fn shared_memory_and_message_queues_are_there() {
-    let text = Container::new("ipc").script("stat -f -c %T /dev/shm; stat -c %a /dev/shm; touch /dev/mqueue/q; ls /dev/mqueue").run().ok();
+    let text = Container::new("ipc")
+        .script("stat -f -c %T /dev/shm; stat -c %a /dev/shm; touch /dev/mqueue/q; ls /dev/mqueue")
+        .run()
+        .ok();
     assert_eq!(text, "tmpfs\n1777\nq\n");
     let info = Container::new("ipc").args(MOUNTINFO).run().ok();
     assert_eq!(mount_at(&info, "/dev/mqueue").kind, "mqueue");
@@ -518,7 +560,11 @@ fn cgroup_mount_shows_the_cgroups_of_v1() {
 #[test]
 fn cgroup_mount_with_a_cgroup_namespace_shows_the_cgroups_of_v1() {
     require!(!cgroup_v2(), "this view has no cgroup v1");
-    let text = Container::new("cgroup").namespace("cgroup").script("cat /proc/self/cgroup; cat /sys/fs/cgroup/pids/cgroup.procs").run().ok();
+    let text = Container::new("cgroup")
+        .namespace("cgroup")
+        .script("cat /proc/self/cgroup; cat /sys/fs/cgroup/pids/cgroup.procs")
+        .run()
+        .ok();
     assert!(text.lines().any(|line| line.ends_with(":pids:/")), "{text}");
     assert!(text.lines().any(|line| line == "1"), "{text}");
 }
@@ -526,7 +572,8 @@ fn cgroup_mount_with_a_cgroup_namespace_shows_the_cgroups_of_v1() {
 #[test]
 fn cgroup_mount_shows_the_hierarchy_of_v2() {
     require!(cgroup_v2(), "this view has cgroup v1");
-    let container = Container::new("cgroup").script("cat /proc/self/mountinfo; cat /sys/fs/cgroup/$(sed -n s/^0:://p /proc/self/cgroup)/cgroup.procs");
+    let container = Container::new("cgroup")
+        .script("cat /proc/self/mountinfo; cat /sys/fs/cgroup/$(sed -n s/^0:://p /proc/self/cgroup)/cgroup.procs");
     let text = container.run().ok();
     let mount = mount_at(&text, "/sys/fs/cgroup");
     assert_eq!(mount.kind, "cgroup2");
@@ -539,7 +586,11 @@ fn cgroup_mount_shows_the_hierarchy_of_v2() {
 #[test]
 fn cgroup_mount_with_a_cgroup_namespace_shows_its_own_cgroup_of_v2() {
     require!(cgroup_v2(), "this view has cgroup v1");
-    let text = Container::new("cgroup").namespace("cgroup").script("cat /proc/self/cgroup; cat /sys/fs/cgroup/cgroup.procs").run().ok();
+    let text = Container::new("cgroup")
+        .namespace("cgroup")
+        .script("cat /proc/self/cgroup; cat /sys/fs/cgroup/cgroup.procs")
+        .run()
+        .ok();
     assert!(text.lines().any(|line| line == "0::/"), "{text}");
     assert!(text.lines().any(|line| line == "1"), "{text}");
 }
@@ -601,7 +652,8 @@ fn many_mounts_are_no_trouble() {
 #[test]
 fn made_targets_have_the_usual_mode_whatever_the_umask() {
     let (container, source) = with_source("umask");
-    let container = container.through("umask 077; exec \"$@\"").mount("bind", &source, "/made/here", &["bind"]).args(["true"]);
+    let container =
+        container.through("umask 077; exec \"$@\"").mount("bind", &source, "/made/here", &["bind"]).args(["true"]);
     container.run().quietly();
     let mode = fs::metadata(container.rootfs().join("made")).expect("it is made").permissions().mode();
     if !differs("umask-of-the-caller") {

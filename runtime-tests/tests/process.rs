@@ -94,12 +94,23 @@ fn program_that_is_not_in_the_path_is_named() {
 
 #[test]
 fn missing_program_is_named() {
-    Container::new("missing").args(["/no/such/tool"]).create().refused().says("no such file or directory").says("/no/such/tool");
+    Container::new("missing")
+        .args(["/no/such/tool"])
+        .create()
+        .refused()
+        .says("no such file or directory")
+        .says("/no/such/tool");
 }
 
 #[test]
 fn program_without_execute_permission_is_refused() {
-    Container::new("mode").file("tool", "#!/bin/sh\n").args(["/tool"]).create().refused().says("permission denied").says("/tool");
+    Container::new("mode")
+        .file("tool", "#!/bin/sh\n")
+        .args(["/tool"])
+        .create()
+        .refused()
+        .says("permission denied")
+        .says("/tool");
 }
 
 #[test]
@@ -173,7 +184,11 @@ fn no_environment_is_no_environment() {
 
 #[test]
 fn newline_in_a_variable_is_kept() {
-    Container::new("env").env("LINES_=one\ntwo\n").args(["sh", "-c", "printf '<%s>' \"$LINES_\""]).run().prints("<one\ntwo\n>");
+    Container::new("env")
+        .env("LINES_=one\ntwo\n")
+        .args(["sh", "-c", "printf '<%s>' \"$LINES_\""])
+        .run()
+        .prints("<one\ntwo\n>");
 }
 
 #[test]
@@ -214,7 +229,10 @@ fn empty_home_counts_as_unset() {
 #[test]
 fn passwd_with_broken_lines_still_gives_a_home() {
     Container::new("home")
-        .file("etc/passwd", "\n# comment\nbroken\n:::\nx:x:notanumber:0::/wrong:\n+nis\napp:x:1000:1000:App:/right:/bin/sh\n")
+        .file(
+            "etc/passwd",
+            "\n# comment\nbroken\n:::\nx:x:notanumber:0::/wrong:\n+nis\napp:x:1000:1000:App:/right:/bin/sh\n",
+        )
         .user(1000, 1000)
         .script("echo $HOME")
         .run()
@@ -248,7 +266,11 @@ fn nul_byte_in_an_argument_is_refused() {
 
 #[test]
 fn working_directory_is_that_of_the_config() {
-    Container::new("cwd").edit(|config| config["process"]["cwd"] = json!("/var/tmp")).args(["pwd"]).run().prints("/var/tmp\n");
+    Container::new("cwd")
+        .edit(|config| config["process"]["cwd"] = json!("/var/tmp"))
+        .args(["pwd"])
+        .run()
+        .prints("/var/tmp\n");
 }
 
 #[test]
@@ -273,7 +295,11 @@ fn missing_working_directory_is_made() {
 
 #[test]
 fn missing_working_directory_is_made_before_the_rootfs_is_read_only() {
-    Container::new("cwd").edit(|config| config["process"]["cwd"] = json!("/made/for/me")).args(["pwd"]).run().prints("/made/for/me\n");
+    Container::new("cwd")
+        .edit(|config| config["process"]["cwd"] = json!("/made/for/me"))
+        .args(["pwd"])
+        .run()
+        .prints("/made/for/me\n");
 }
 
 #[test]
@@ -350,7 +376,9 @@ fn root_without_additional_groups_has_none_of_the_caller() {
 #[test]
 fn additional_groups_are_set() {
     let groups = Container::new("groups")
-        .edit(|config| config["process"]["user"] = json!({ "uid": 1000, "gid": 1000, "additionalGids": [5, 2000, 70_000] }))
+        .edit(|config| {
+            config["process"]["user"] = json!({ "uid": 1000, "gid": 1000, "additionalGids": [5, 2000, 70_000] })
+        })
         .args(["grep", "Groups", "/proc/self/status"])
         .run()
         .ok();
@@ -370,8 +398,16 @@ fn user_number_out_of_range_is_refused() {
 
 #[test]
 fn umask_is_that_of_the_config() {
-    Container::new("umask").edit(|config| config["process"]["user"]["umask"] = json!(0o27)).script("umask").run().prints("0027\n");
-    Container::new("umask").edit(|config| config["process"]["user"]["umask"] = json!(0)).script("umask").run().prints("0000\n");
+    Container::new("umask")
+        .edit(|config| config["process"]["user"]["umask"] = json!(0o27))
+        .script("umask")
+        .run()
+        .prints("0027\n");
+    Container::new("umask")
+        .edit(|config| config["process"]["user"]["umask"] = json!(0))
+        .script("umask")
+        .run()
+        .prints("0000\n");
 }
 
 #[test]
@@ -492,7 +528,11 @@ fn effective_set_is_limited_to_the_config_for_root_too() {
 
 #[test]
 fn unknown_capability_is_a_warning() {
-    let output = Container::new("caps").capability("CAP_FLY").args(["grep", "CapEff", "/proc/self/status"]).run().says("CAP_FLY");
+    let output = Container::new("caps")
+        .capability("CAP_FLY")
+        .args(["grep", "CapEff", "/proc/self/status"])
+        .run()
+        .says("CAP_FLY");
     assert_eq!(field(&output.ok(), "CapEff"), BASE_CAPABILITIES);
 }
 
@@ -660,13 +700,21 @@ fn processor_set_of_the_caller_is_not_inherited() {
 
 #[test]
 fn hostname_is_that_of_the_config() {
-    Container::new("names").edit(|config| config["hostname"] = json!("box-1")).args(["hostname"]).run().prints("box-1\n");
+    Container::new("names")
+        .edit(|config| config["hostname"] = json!("box-1"))
+        .args(["hostname"])
+        .run()
+        .prints("box-1\n");
 }
 
 #[test]
 fn hostname_is_not_that_of_the_caller_afterwards() {
     let before = fs::read_to_string("/proc/sys/kernel/hostname").expect("proc is mounted");
-    Container::new("names").edit(|config| config["hostname"] = json!("box-2")).args(["hostname"]).run().prints("box-2\n");
+    Container::new("names")
+        .edit(|config| config["hostname"] = json!("box-2"))
+        .args(["hostname"])
+        .run()
+        .prints("box-2\n");
     assert_eq!(fs::read_to_string("/proc/sys/kernel/hostname").expect("proc is mounted"), before);
 }
 
@@ -758,7 +806,12 @@ fn owner_of_the_null_device_stays_root() {
     use std::os::unix::fs::MetadataExt;
     let null = || fs::metadata("/dev/null").expect("there is one");
     let before = (null().uid(), null().gid(), null().mode());
-    Container::new("null").user(1000, 1000).through(r#"exec "$@" </dev/null >/dev/null 2>/dev/null"#).args(["true"]).run().quietly();
+    Container::new("null")
+        .user(1000, 1000)
+        .through(r#"exec "$@" </dev/null >/dev/null 2>/dev/null"#)
+        .args(["true"])
+        .run()
+        .quietly();
     assert_eq!((null().uid(), null().gid(), null().mode()), before);
 }
 

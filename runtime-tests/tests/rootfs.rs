@@ -145,7 +145,8 @@ fn masked_path_that_is_missing_is_passed_over() {
     } else {
         json!(["/no/such/path", "/etc/passwd/not-a-directory"])
     };
-    let container = Container::new("mask").writable().args(["true"]).edit(|config| config["linux"]["maskedPaths"] = missing);
+    let container =
+        Container::new("mask").writable().args(["true"]).edit(|config| config["linux"]["maskedPaths"] = missing);
     container.run().quietly();
     assert!(!container.rootfs().join("no").exists());
 }
@@ -302,13 +303,17 @@ fn mount_of_the_container_does_not_reach_the_host() {
 
 #[test]
 fn mount_of_the_host_reaches_a_slave() {
-    let container = Container::new("propagation").script("echo ready; while ! [ -e /shared/below/late ]; do sleep 0.02; done; echo seen");
+    let container = Container::new("propagation")
+        .script("echo ready; while ! [ -e /shared/below/late ]; do sleep 0.02; done; echo seen");
     let shared = container.outside("shared");
     let mount = HostMount::new(&["-t", "tmpfs", "tmpfs"], &shared).make("--make-shared");
     fs::create_dir(shared.join("below")).expect("it can be made");
-    let container = container
-        .edit(|config| config["linux"]["rootfsPropagation"] = json!("rslave"))
-        .mount("bind", &shared, "/shared", &["rbind", "rslave"]);
+    let container = container.edit(|config| config["linux"]["rootfsPropagation"] = json!("rslave")).mount(
+        "bind",
+        &shared,
+        "/shared",
+        &["rbind", "rslave"],
+    );
     let foreground = container.spawn();
     foreground.wait_for("ready\n");
     let late = HostMount::new(&["-t", "tmpfs", "tmpfs"], &shared.join("below"));

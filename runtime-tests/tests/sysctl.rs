@@ -64,7 +64,11 @@ fn parameter_of_a_shared_ipc_namespace_is_refused() {
 
 #[test]
 fn network_namespace_of_the_caller_by_its_path_is_still_shared() {
-    with("net.ipv4.ip_forward", "1").join("network", "/proc/self/ns/net").create().refused().says("net.ipv4.ip_forward");
+    with("net.ipv4.ip_forward", "1")
+        .join("network", "/proc/self/ns/net")
+        .create()
+        .refused()
+        .says("net.ipv4.ip_forward");
 }
 
 #[test]
@@ -77,7 +81,13 @@ fn parameter_of_the_whole_machine_is_refused() {
 #[test]
 fn name_that_climbs_out_is_refused() {
     let before = fs::read_to_string("/proc/sys/kernel/core_pattern").expect("proc is mounted");
-    for name in ["net/../kernel/core_pattern", "net.ipv4/../../kernel/core_pattern", "net..kernel.core_pattern", "/proc/sys/kernel/core_pattern", "net/ipv4//../../kernel/core_pattern"] {
+    for name in [
+        "net/../kernel/core_pattern",
+        "net.ipv4/../../kernel/core_pattern",
+        "net..kernel.core_pattern",
+        "/proc/sys/kernel/core_pattern",
+        "net/ipv4//../../kernel/core_pattern",
+    ] {
         with(name, before.trim_end()).create().refused();
     }
     assert_eq!(fs::read_to_string("/proc/sys/kernel/core_pattern").expect("proc is mounted"), before);

@@ -55,13 +55,13 @@ impl Cgroup {
         }
 
         check_v1(layout, &settings.v1)?;
-        for (hierarchy, path) in v1 {
+        for (hierarchy, path, made) in v1 {
+            if hierarchy.has("cpuset") {
+                furnish_cpuset(&path, made, &hierarchy.mount, &settings.v1)?;
+            }
             let mut writes = settings.v1.iter().filter(|write| hierarchy.has(&write.controller)).peekable();
             if writes.peek().is_some() {
                 apply(&Dir::open(&path)?, writes, |_| Ok(()))?;
-            }
-            if hierarchy.has("cpuset") {
-                inherit_cpuset(&path, &hierarchy.mount, &settings.v1)?;
             }
             let tasks = format!("{path}/tasks");
             match open(CWD, &tasks, OFlags::WRONLY) {
@@ -101,7 +101,9 @@ impl Cgroup {
         let parent = |state: String, why| Error::Parent { dir: dir.clone(), state, why };
         match errno {
             Errno::OPNOTSUPP => parent(kind.trim().to_owned(), THREADED),
-            Errno::BUSY => parent(String::from("a parent with controllers of its own"), "no process can live beside its children"),
+            Errno::BUSY => {
+                parent(String::from("a parent with controllers of its own"), "no process can live beside its children")
+            }
             Errno::AGAIN => Error::Refused {
                 field: "linux.resources.pids.limit".into(),
                 file: format!("{dir}/cgroup.procs"),
@@ -135,13 +137,14 @@ impl Cgroup {
         Ok(Some((hierarchy, dir)))
     }
 
-    fn make_v1<'a>(&mut self, hierarchy: &'a Hierarchy) -> Result<Option<(&'a Hierarchy, String)>, Error> {
+    fn make_v1<'a>(&mut self, hierarchy: &'a Hierarchy) -> Result<Option<(&'a Hierarchy, String, Made)>, Error> {
         let controller = hierarchy.controllers.first().map_or("", String::as_str);
         let Some(path) = self.place.dir(controller).map(str::to_owned) else { return Ok(None) };
-        if self.make(&path, &hierarchy.mount)? == Made::Found {
+        let made = self.make(&path, &hierarchy.mount)?;
+        if made == Made::Found {
             check_vacant(&path, "freezer.self_freezing")?;
         }
-        Ok(Some((hierarchy, path)))
+        Ok(Some((hierarchy, path, made)))
     }
 
     /// mkdir(2), and the parents only when it says that they are missing.
@@ -355,12 +358,7 @@ fn put(dir: &Dir, write: &Write, file: &OwnedFd, value: &str) -> Result<(), Erro
 }
 
 fn refused(dir: &Dir, write: &Write, errno: Errno) -> Error {
-    Error::Refused {
-        field: write.field.clone(),
-        file: dir.file(&write.file),
-        value: write.value.clone(),
-        errno,
-    }
+    Error::Refused { field: write.field.clone(), file: dir.file(&write.file), value: write.value.clone(), errno }
 }
 
 pub(crate) enum Refusal {
@@ -422,17 +420,20 @@ fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or(path, |(parent, _)| parent)
 }
 
-/// A v1 cpuset is born without processors and memory nodes, and nothing can join it so: what was not asked for is
+/// A v1 cpuset is born without processors and memory nodes, and nothing can join it so: what is not asked for is
 /// taken over from the parent, which may have none either.
-fn inherit_cpuset(path: &str, mount: &str, writes: &[Write]) -> Result<(), Error> {
+fn furnish_cpuset(path: &str, made: Made, mount: &str, writes: &[Write]) -> Result<(), Error> {
     for file in ["cpuset.cpus", "cpuset.mems"] {
-        if writes.iter().any(|write| write.file == file) {
-            // It can't have more than its parent, which therefore has to have some.
+        if made == Made::Found {
+            cpuset(path, mount, file)?;
             continue;
         }
+        // Also where it is not needed: the kernel wants a parent to have what its child asks for.
         let inherited = cpuset(parent(path), mount, file)?;
-        let whole = format!("{path}/{file}");
-        write(CWD, &whole, inherited.trim()).map_err(|errno| Error::file("write", whole, errno))?;
+        if !writes.iter().any(|write| write.file == file) {
+            let whole = format!("{path}/{file}");
+            write(CWD, &whole, inherited.trim()).map_err(|errno| Error::file("write", whole, errno))?;
+        }
     }
     Ok(())
 }

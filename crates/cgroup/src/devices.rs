@@ -233,7 +233,10 @@ mod tests {
         let mut allowed = Access::NONE;
         for rule in rules.iter().chain(&DEFAULTS) {
             let number = |rule: Option<u32>, number: u32| rule.is_none_or(|wanted| wanted == number);
-            if (rule.kind == DeviceKind::All || rule.kind == kind) && number(rule.major, major) && number(rule.minor, minor) {
+            if (rule.kind == DeviceKind::All || rule.kind == kind)
+                && number(rule.major, major)
+                && number(rule.minor, minor)
+            {
                 allowed = match rule.allow {
                     true => allowed.union(rule.access),
                     false => allowed.difference(rule.access),
@@ -294,7 +297,9 @@ mod tests {
             let rules = rules(text);
             let program = Policy::new(&rules).v2_program();
             for kind in [DeviceKind::Block, DeviceKind::Char] {
-                for (major, minor) in [(1, 3), (1, 8), (5, 0), (5, 1), (8, 0), (8, 1), (10, 200), (10, 229), (10, 3), (136, 7), (9, 9)] {
+                for (major, minor) in
+                    [(1, 3), (1, 8), (5, 0), (5, 1), (8, 0), (8, 1), (10, 200), (10, 229), (10, 3), (136, 7), (9, 9)]
+                {
                     for letters in ["r", "w", "m", "rw"] {
                         let access = Access::parse(letters).expect("access");
                         let number = if kind == DeviceKind::Block { 1 } else { 2 };
@@ -338,7 +343,8 @@ mod tests {
 
     #[test]
     fn rules_that_the_defaults_repeat_are_written_once() {
-        let docker = "deny a *:* rwm; allow c 1:5 rwm; allow c 1:3 rwm; allow c 1:9 rwm; allow c 1:8 rwm; allow c 5:0 rwm;
+        let docker =
+            "deny a *:* rwm; allow c 1:5 rwm; allow c 1:3 rwm; allow c 1:9 rwm; allow c 1:8 rwm; allow c 5:0 rwm;
             allow c 5:1 rwm; allow c *:* m; allow b *:* m; allow c 136:* rwm; allow c 5:2 rwm; deny c 10:229 rwm";
         let writes = v1(docker);
         assert_eq!(writes.len(), 13, "{writes:?}");
@@ -362,7 +368,10 @@ mod tests {
     #[test]
     fn v1_is_told_the_outcome_of_rules_that_take_back() {
         assert_eq!(v1("allow b 8:1 rwm; deny b 8:1 w")[1], "allow b 8:1 rm");
-        assert_eq!(v1("allow a *:* rwm; deny b 8:1 w; deny c 9:* m; allow c 9:* m"), ["allow a *:* rwm", "deny b 8:1 w"]);
+        assert_eq!(
+            v1("allow a *:* rwm; deny b 8:1 w; deny c 9:* m; allow c 9:* m"),
+            ["allow a *:* rwm", "deny b 8:1 w"]
+        );
         assert_eq!(v1("deny b 8:1 rwm").len(), 12);
     }
 
@@ -376,7 +385,8 @@ mod tests {
 
     #[test]
     fn program_is_shown_as_its_rules() {
-        let program = Policy::new(&rules("allow a *:* rwm; deny c 10:229 w; deny b *:7 rwm")).v2_program().expect("a program");
+        let program =
+            Policy::new(&rules("allow a *:* rwm; deny c 10:229 w; deny b *:7 rwm")).v2_program().expect("a program");
         assert_eq!(program.to_string(), "devices: allow all, deny c 10:229 w, deny b *:7 rw");
     }
 }

@@ -44,14 +44,17 @@ pub(crate) fn read(dir: BorrowedFd<'_>, name: &str) -> Result<String, Errno> {
     read_all(&open(dir, name, OFlags::RDONLY)?)
 }
 
+/// Read from the start, which arms the next notification of an event as well.
 fn read_all(file: &OwnedFd) -> Result<String, Errno> {
     let mut text = Vec::new();
     let mut part = [0; 4096];
     loop {
         let offset = text.len() as u64;
-        match rustix::io::pread(file, &mut part, offset)? {
-            0 => break,
-            count => text.extend_from_slice(&part[..count]),
+        let count = rustix::io::pread(file, &mut part, offset)?;
+        text.extend_from_slice(&part[..count]);
+        // A list of processes comes in pieces of nearly a page; what is much shorter was the end.
+        if count < 2048 {
+            break;
         }
     }
     String::from_utf8(text).map_err(|_| Errno::ILSEQ)
@@ -71,7 +74,7 @@ pub(crate) fn says(events: &str, key: &str) -> bool {
 pub(crate) fn await_event(dir: &str, key: &str, value: bool, until: Instant) -> Result<bool, Errno> {
     let file = open(CWD, &format!("{dir}/cgroup.events"), OFlags::RDONLY)?;
     loop {
-        // Reading is what arms the next notification, so nothing is lost between the two.
+        // Reading comes first, so nothing is lost between the two.
         if says(&read_all(&file)?, key) == value {
             return Ok(true);
         }

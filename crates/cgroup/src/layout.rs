@@ -1,8 +1,9 @@
 //! The cgroup file systems that this host shows us, and where in them a container goes.
 
 use crate::error::Error;
+use crate::files;
 use crate::place::{Place, join, parts};
-use rustix::fs::{Access, access, statfs};
+use rustix::fs::{Access, CWD, access, statfs};
 use rustix::io::Errno;
 use std::borrow::Cow;
 
@@ -35,8 +36,20 @@ pub struct Hierarchy {
 
 /// The controllers of v1 that a container joins. `name=systemd` is how systemd follows its services' processes.
 const JOINED: [&str; 14] = [
-    "cpuset", "cpu", "cpuacct", "blkio", "memory", "devices", "freezer", "net_cls", "perf_event", "net_prio",
-    "hugetlb", "pids", "rdma", "misc",
+    "cpuset",
+    "cpu",
+    "cpuacct",
+    "blkio",
+    "memory",
+    "devices",
+    "freezer",
+    "net_cls",
+    "perf_event",
+    "net_prio",
+    "hugetlb",
+    "pids",
+    "rdma",
+    "misc",
 ];
 const SYSTEMD: &str = "name=systemd";
 
@@ -85,7 +98,9 @@ impl Layout {
         if parts(path).is_empty() {
             return Err(Error::config(
                 "linux.cgroupsPath",
-                format!("{path:?} is the root of the hierarchy, which a container can't have for itself: name a cgroup below it"),
+                format!(
+                    "{path:?} is the root of the hierarchy, which a container can't have for itself: name a cgroup below it"
+                ),
             ));
         }
         let at = |hierarchy: &Hierarchy, base: &str| match path.starts_with('/') {
@@ -197,8 +212,7 @@ fn is_mounted(path: &str, magic: u64) -> Result<bool, Error> {
 }
 
 fn read(path: &str) -> Result<String, Error> {
-    std::fs::read_to_string(path)
-        .map_err(|error| Error::file("read", path, Errno::from_io_error(&error).unwrap_or(Errno::IO)))
+    files::read(CWD, path).map_err(|errno| Error::file("read", path, errno))
 }
 
 /// The cgroup mounts of `/proc/self/mountinfo`, read when first asked for.
@@ -241,9 +255,9 @@ fn mount(line: &str) -> Option<Mount> {
 fn unescape(field: &str) -> Cow<'_, str> {
     match field.contains('\\') {
         false => Cow::Borrowed(field),
-        true => Cow::Owned(
-            field.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\"),
-        ),
+        true => {
+            Cow::Owned(field.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\"))
+        }
     }
 }
 

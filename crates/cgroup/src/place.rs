@@ -85,9 +85,15 @@ mod tests {
 
     #[test]
     fn dots_are_resolved_below_the_root() {
-        for (path, clean) in
-            [("", ""), ("/", ""), ("..", ""), ("/a/../../b", "b"), ("../../x", "x"), ("a//b/./c/../d", "a/b/d"), ("...", "...")]
-        {
+        for (path, clean) in [
+            ("", ""),
+            ("/", ""),
+            ("..", ""),
+            ("/a/../../b", "b"),
+            ("../../x", "x"),
+            ("a//b/./c/../d", "a/b/d"),
+            ("...", "..."),
+        ] {
             assert_eq!(parts(path).join("/"), clean, "{path:?}");
         }
     }

@@ -79,7 +79,9 @@ fn bandwidth(cpu: &LinuxCpu, writes: &mut Vec<Write>) -> Result<(), Error> {
         writes.push(Write::new("cpu", "cpu.cfs_period_us", period, "linux.resources.cpu.period"));
     }
     if let Some(quota) = cpu.quota().filter(|quota| *quota != 0) {
-        writes.push(Write::new("cpu", "cpu.cfs_quota_us", quota.max(-1), "linux.resources.cpu.quota").or_skip_if(quota < 0));
+        writes.push(
+            Write::new("cpu", "cpu.cfs_quota_us", quota.max(-1), "linux.resources.cpu.quota").or_skip_if(quota < 0),
+        );
     }
     if let Some(burst) = cpu.burst() {
         writes.push(Write::new("cpu", "cpu.cfs_burst_us", burst, "linux.resources.cpu.burst").or_skip_if(burst == 0));
@@ -252,7 +254,8 @@ mod tests {
 
     #[test]
     fn memory() {
-        let limits = r#"{"memory": {"limit": 100, "swap": 200, "reservation": 50, "swappiness": 0, "disableOOMKiller": true}}"#;
+        let limits =
+            r#"{"memory": {"limit": 100, "swap": 200, "reservation": 50, "swappiness": 0, "disableOOMKiller": true}}"#;
         let expected = [
             "memory.limit_in_bytes = 100",
             "memory.memsw.limit_in_bytes = 200",
@@ -265,7 +268,9 @@ mod tests {
         assert_eq!(lines(r#"{"memory": {"limit": -1}}"#), unlimited);
         assert_eq!(lines(r#"{"memory": {"limit": 5, "swap": 5}}"#)[1], "memory.memsw.limit_in_bytes = 5");
         assert_eq!(lines(r#"{"memory": {"limit": 5, "swap": -1}}"#)[1], "memory.memsw.limit_in_bytes = -1");
-        assert!(refusal(r#"{"memory": {"limit": 6, "swap": 5}}"#).starts_with("linux.resources.memory.swap: 5 is less"));
+        assert!(
+            refusal(r#"{"memory": {"limit": 6, "swap": 5}}"#).starts_with("linux.resources.memory.swap: 5 is less")
+        );
         assert!(refusal(r#"{"memory": {"swappiness": 101}}"#).contains("between 0 and 100"));
     }
 
@@ -286,7 +291,10 @@ mod tests {
         ];
         assert_eq!(lines(limits), expected);
         assert_eq!(lines(r#"{"cpu": {"quota": -5}}"#), ["cpu.cfs_quota_us = -1"]);
-        assert_eq!(refusal(r#"{"cpu": {"shares": 1}}"#), "linux.resources.cpu.shares: the minimum allowed cpu-shares is 2");
+        assert_eq!(
+            refusal(r#"{"cpu": {"shares": 1}}"#),
+            "linux.resources.cpu.shares: the minimum allowed cpu-shares is 2"
+        );
         assert!(refusal(r#"{"cpu": {"shares": 262145}}"#).ends_with("the maximum allowed cpu-shares is 262144"));
     }
 
@@ -343,7 +351,8 @@ mod tests {
 
     #[test]
     fn controllers_that_are_elsewhere_are_left_out() {
-        let resources = r#"{"memory": {"limit": 1}, "pids": {"limit": 1}, "hugepageLimits": [{"pageSize": "2MB", "limit": 9}]}"#;
+        let resources =
+            r#"{"memory": {"limit": 1}, "pids": {"limit": 1}, "hugepageLimits": [{"pageSize": "2MB", "limit": 9}]}"#;
         let resources = serde_json::from_str(resources).expect("valid resources");
         let writes = chosen(&resources, &|controller| controller == "pids").expect("valid limits");
         assert_eq!(writes.iter().map(Write::to_string).collect::<Vec<_>>(), ["pids.max = 1"]);

@@ -318,9 +318,19 @@ mod tests {
 
     #[test]
     fn shares_become_weights_on_the_curve_through_the_default() {
-        for (shares, weight) in
-            [(1, 1), (2, 1), (3, 2), (4, 2), (128, 21), (512, 59), (1024, 100), (2048, 174), (262_143, 10_000), (262_144, 10_000), (u64::MAX, 10_000)]
-        {
+        for (shares, weight) in [
+            (1, 1),
+            (2, 1),
+            (3, 2),
+            (4, 2),
+            (128, 21),
+            (512, 59),
+            (1024, 100),
+            (2048, 174),
+            (262_143, 10_000),
+            (262_144, 10_000),
+            (u64::MAX, 10_000),
+        ] {
             assert_eq!(weight_of_shares(shares), weight, "{shares}");
         }
     }
@@ -348,20 +358,29 @@ mod tests {
     fn huge_pages_rdma_and_pids() {
         let limits = r#"{"hugepageLimits": [{"pageSize": "1GB", "limit": 9}], "rdma": {"rxe3": {"hcaObjects": 10000}},
             "pids": {"limit": 0}}"#;
-        let expected = ["pids.max = 1", "hugetlb.1GB.max = 9", "hugetlb.1GB.rsvd.max = 9", "rdma.max = rxe3 hca_object=10000"];
+        let expected =
+            ["pids.max = 1", "hugetlb.1GB.max = 9", "hugetlb.1GB.rsvd.max = 9", "rdma.max = rxe3 hca_object=10000"];
         assert_eq!(lines(limits), expected);
     }
 
     #[test]
     fn unified_is_written_last_and_line_by_line() {
         let limits = r#"{"pids": {"limit": 5}, "unified": {"memory.high": "7", "io.max": "8:0 rbps=2\n8:16 wiops=120\n", "cgroup.max.depth": "3"}}"#;
-        let expected = ["pids.max = 5", "cgroup.max.depth = 3", "io.max = 8:0 rbps=2", "io.max = 8:16 wiops=120", "memory.high = 7"];
+        let expected = [
+            "pids.max = 5",
+            "cgroup.max.depth = 3",
+            "io.max = 8:0 rbps=2",
+            "io.max = 8:16 wiops=120",
+            "memory.high = 7",
+        ];
         assert_eq!(lines(limits), expected);
     }
 
     #[test]
     fn unified_key_that_is_no_limit_s_file_is_refused() {
-        for key in ["../x.max", "/memory.max", "memory/x.y", "memory", ".max", "memory.", "", "cgroup.procs", "cgroup.kill"] {
+        for key in
+            ["../x.max", "/memory.max", "memory/x.y", "memory", ".max", "memory.", "", "cgroup.procs", "cgroup.kill"]
+        {
             let refusal = refusal(&format!(r#"{{"unified": {{"{key}": "1"}}}}"#));
             assert!(refusal.starts_with(&format!("linux.resources.unified.{key}: ")), "{key}: {refusal}");
         }

@@ -213,7 +213,8 @@ fn device_can_be_opened_as_its_rule_says() {
 fn without_rules_only_the_default_devices_can_be_opened() {
     let Some(bed) = Bed::new() else { return };
     let Some(node) = port(&bed) else { return };
-    let script = format!("echo > /dev/null && echo null; mknod {node} c 1 4; (: < {node}) && echo open; rm {node}; echo end");
+    let script =
+        format!("echo > /dev/null && echo null; mknod {node} c 1 4; (: < {node}) && echo open; rm {node}; echo end");
     for resources in ["{}", r#"{"devices": []}"#, r#"{"devices": null}"#] {
         let seen = Shell::start(&bed.create(resources).expect("created"), &script).output();
         assert!(seen.starts_with("null\nend\n"), "{resources}: {seen}");
@@ -235,8 +236,18 @@ fn v1_list_is_the_rules_and_the_defaults() {
     let mut list: Vec<&str> = list.lines().collect();
     list.sort_unstable();
     let expected = [
-        "b *:* m", "b 8:* r", "c *:* m", "c 10:200 rwm", "c 136:* rwm", "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm", "c 1:8 rwm",
-        "c 1:9 rwm", "c 5:0 rwm", "c 5:2 rwm",
+        "b *:* m",
+        "b 8:* r",
+        "c *:* m",
+        "c 10:200 rwm",
+        "c 136:* rwm",
+        "c 1:3 rwm",
+        "c 1:5 rwm",
+        "c 1:7 rwm",
+        "c 1:8 rwm",
+        "c 1:9 rwm",
+        "c 5:0 rwm",
+        "c 5:2 rwm",
     ];
     assert_eq!(list, expected);
 }
@@ -264,14 +275,21 @@ fn program_is_enforced() {
     assert_eq!(done, ["null", "zero", "null both"], "{seen}");
 }
 
+/// A cgroup with limits, where this view has the controllers.
+fn limited(bed: &Bed, limits: &str) -> Option<Cgroup> {
+    match bed.create(limits) {
+        Err(Error::NoController { controller, .. }) => {
+            eprintln!("skipped: no {controller} controller in this view");
+            None
+        }
+        other => Some(other.expect("created")),
+    }
+}
+
 #[test]
 fn pids_limit_stops_a_fork() {
     let Some(bed) = Bed::new() else { return };
-    if !bed.has_v1("pids") {
-        eprintln!("skipped: no pids controller in this view");
-        return;
-    }
-    let cgroup = bed.create(r#"{"pids": {"limit": 1}}"#).expect("created");
+    let Some(cgroup) = limited(&bed, r#"{"pids": {"limit": 1}}"#) else { return };
     let seen = Shell::start(&cgroup, "echo before; /bin/true; echo after").output();
     assert!(seen.starts_with("before\n") && seen.contains("fork") && !seen.contains("\nafter"), "{seen}");
 }
@@ -279,11 +297,7 @@ fn pids_limit_stops_a_fork() {
 #[test]
 fn memory_limit_kills_who_takes_more() {
     let Some(bed) = Bed::new() else { return };
-    if !bed.has_v1("memory") {
-        eprintln!("skipped: no memory controller in this view");
-        return;
-    }
-    let cgroup = bed.create(r#"{"memory": {"limit": 16777216, "swap": 16777216}}"#).expect("created");
+    let Some(cgroup) = limited(&bed, r#"{"memory": {"limit": 16777216, "swap": 16777216}}"#) else { return };
     let mut shell = Shell::start(&cgroup, "ulimit -v 1000000; exec tail /dev/zero");
     assert_eq!(shell.0.wait().expect("ended").signal(), Some(9));
 }
@@ -322,13 +336,69 @@ fn limits_on_v1_are_what_was_asked_for() {
     // Higher than the old limit with swap, then lower again: whichever has to come first.
     let existing = Existing::open(cgroup.place());
     for bytes in ["134217728", "8388608", "-1"] {
-        let update = format!(r#"{{"memory": {{"limit": {bytes}, "swap": {bytes}}}, "cpu": {{"period": 10000, "quota": 2000}}}}"#);
+        let update = format!(
+            r#"{{"memory": {{"limit": {bytes}, "swap": {bytes}}}, "cpu": {{"period": 10000, "quota": 2000}}}}"#
+        );
         existing.update(&bed.layout, &parse(&update)).expect(bytes);
         let shown = if bytes == "-1" { "9223372036854771712" } else { bytes };
         assert_eq!(found("memory", "memory.limit_in_bytes"), shown);
         assert_eq!(found("memory", "memory.memsw.limit_in_bytes"), shown);
         assert_eq!(found("cpu", "cpu.cfs_quota_us"), "2000");
     }
+}
+
+#[test]
+fn limits_on_v2_are_what_was_asked_for() {
+    let Some(bed) = Bed::new() else { return };
+    let path = format!("/{}/deeper/down", bed.name);
+    let place = bed.layout.place(Some(&path), "x").expect("a place");
+    let limits = r#"{"memory": {"limit": 33554432, "swap": 67108864, "reservation": 16777216},
+        "cpu": {"shares": 512, "quota": 50000, "period": 100000, "burst": 1000, "cpus": "0", "mems": "0"},
+        "pids": {"limit": 42}, "unified": {"memory.high": "20971520"}}"#;
+    let cgroup = match Cgroup::create(&bed.layout, &place, &parse(limits)) {
+        Err(Error::NoController { .. } | Error::Config { .. }) => {
+            eprintln!("skipped: not all of these controllers are v2's here");
+            return;
+        }
+        other => other.expect("created"),
+    };
+    let dir = cgroup.place().dir("").expect("a v2 directory").to_owned();
+    let found = |file: &str| fs::read_to_string(format!("{dir}/{file}")).expect(file).trim().to_owned();
+    for (file, value) in [
+        ("memory.max", "33554432"),
+        ("memory.swap.max", "33554432"),
+        ("memory.low", "16777216"),
+        ("memory.high", "20971520"),
+        ("cpu.weight", "59"),
+        ("cpu.max", "50000 100000"),
+        ("cpu.max.burst", "1000"),
+        ("cpuset.cpus", "0"),
+        ("pids.max", "42"),
+    ] {
+        assert_eq!(found(file), value, "{file}");
+    }
+    // What the host has is handed down to a parent of our making, asked for or not.
+    assert!(fs::exists(format!("{dir}/io.stat")).expect("known"));
+
+    let existing = Existing::open(cgroup.place());
+    let update =
+        r#"{"memory": {"limit": -1}, "cpu": {"quota": 500, "burst": 400, "period": 1000}, "pids": {"limit": 0}}"#;
+    existing.update(&bed.layout, &parse(update)).expect("updated");
+    for (file, value) in [
+        ("memory.max", "max"),
+        ("memory.swap.max", "max"),
+        ("cpu.max", "500 1000"),
+        ("cpu.max.burst", "400"),
+        ("pids.max", "1"),
+    ] {
+        assert_eq!(found(file), value, "{file}");
+    }
+
+    let mut shell = Shell::start(&cgroup, "echo in; read stop");
+    assert_eq!(shell.line(), "in");
+    let update = parse(r#"{"memory": {"limit": 4096, "checkBeforeUpdate": true}}"#);
+    let error = existing.update(&bed.layout, &update).expect_err("less than is used").to_string();
+    assert!(error.starts_with("linux.resources.memory.limit: 4096 bytes is less than the "), "{error}");
 }
 
 #[test]
@@ -385,8 +455,10 @@ fn everybody_is_found_frozen_thawed_signalled_and_killed() {
     let cgroup = bed.create("{}").expect("created");
     let existing = Existing::open(cgroup.place());
     assert!(existing.is_empty().expect("known"));
-    let mut shell = Shell::start(&cgroup, "trap 'echo told; exit 3' TERM; sleep 1000 & echo in; while :; do wait; done");
+    let mut shell = Shell::start(&cgroup, "trap 'echo told; exit 3' TERM; echo in; while :; do read more; done");
     assert_eq!(shell.line(), "in");
+    let mut other = Shell::start(&cgroup, "echo in; read stop");
+    assert_eq!(other.line(), "in");
     assert!(!existing.is_empty().expect("known"));
     assert_eq!(existing.pids().expect("pids").len(), 2);
 
@@ -398,6 +470,7 @@ fn everybody_is_found_frozen_thawed_signalled_and_killed() {
     existing.signal_all(Signal::TERM).expect("signalled");
     assert_eq!(shell.line(), "told");
     assert_eq!(shell.0.wait().expect("ended").code(), Some(3));
+    assert_eq!(other.0.wait().expect("ended").signal(), Some(15));
     cgroup.commit();
     existing.remove().expect("removed");
     assert_eq!(left(&bed.place()), [""; 0]);
@@ -511,7 +584,8 @@ fn cgroup_below_a_threaded_one_is_a_clear_error() {
     let error = cgroup.unborn(rustix::io::Errno::OPNOTSUPP).to_string();
     assert!(error.contains("a cgroup below a threaded one can hold threads only"), "{error}");
     drop(cgroup);
-    let limited = Cgroup::create(&bed.layout, &below, &parse(r#"{"hugepageLimits": [{"pageSize": "2MB", "limit": 1}]}"#));
+    let limited =
+        Cgroup::create(&bed.layout, &below, &parse(r#"{"hugepageLimits": [{"pageSize": "2MB", "limit": 1}]}"#));
     let error = limited.expect_err("no domain controllers").to_string();
     assert!(error.contains("a cgroup below a threaded one") || error.contains("not available"), "{error}");
     fs::remove_dir(format!("{threaded}/t")).expect("rmdir");

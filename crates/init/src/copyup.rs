@@ -1,9 +1,10 @@
 //! tmpcopyup: what an image has below a mount point, copied into the tmpfs that covers it.
 
+use crate::fd::Fd;
 use crate::path::read_link;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, RawDir, Stat, Timespec, Timestamps, Uid, chmodat, chownat, fchmod, fchown, fstat,
     mkdirat, mknodat, openat, statat, symlinkat, utimensat,
@@ -15,14 +16,18 @@ const DEEPEST: u32 = 64;
 
 /// Copy what lies in directory `from` into directory `to`, owners, modes and times included; and give `to` the owner
 /// and mode of `from`. Names are looked up one by one below a descriptor and never followed.
-pub(crate) fn copy(from: &OwnedFd, to: &OwnedFd) -> Result<(), Errno> {
+pub(crate) fn copy(from: &Fd, to: &Fd) -> Result<(), Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let from = openat(from, c".", flags, Mode::empty())?;
-    let to = openat(to, c".", flags, Mode::empty())?;
+    let from = open(from, c".", flags, Mode::empty())?;
+    let to = open(to, c".", flags, Mode::empty())?;
     let stat = fstat(&from)?;
     fchown(&to, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)))?;
     fchmod(&to, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
     directory(from.as_fd(), to.as_fd(), DEEPEST)
+}
+
+fn open(directory: impl AsFd, name: &CStr, flags: OFlags, mode: Mode) -> Result<Fd, Errno> {
+    openat(directory, name, flags, mode).map(Fd::from)
 }
 
 fn directory(from: BorrowedFd<'_>, to: BorrowedFd<'_>, left: u32) -> Result<(), Errno> {
@@ -42,18 +47,22 @@ fn directory(from: BorrowedFd<'_>, to: BorrowedFd<'_>, left: u32) -> Result<(), 
 fn one(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, left: u32) -> Result<(), Errno> {
     let stat = statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
     let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
-    let open = OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let flags = OFlags::CLOEXEC | OFlags::NOFOLLOW;
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::Directory => {
             mkdirat(to, name, mode)?;
-            let source = openat(from, name, OFlags::RDONLY | OFlags::DIRECTORY | open, Mode::empty())?;
-            let target = openat(to, name, OFlags::RDONLY | OFlags::DIRECTORY | open, Mode::empty())?;
+            let source = open(from, name, OFlags::RDONLY | OFlags::DIRECTORY | flags, Mode::empty())?;
+            let target = open(to, name, OFlags::RDONLY | OFlags::DIRECTORY | flags, Mode::empty())?;
             directory(source.as_fd(), target.as_fd(), left)?;
+            source.close();
+            target.close();
         }
         FileType::RegularFile => {
-            let source = openat(from, name, OFlags::RDONLY | OFlags::NONBLOCK | open, Mode::empty())?;
-            let target = openat(to, name, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | open, mode)?;
+            let source = open(from, name, OFlags::RDONLY | OFlags::NONBLOCK | flags, Mode::empty())?;
+            let target = open(to, name, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | flags, mode)?;
             content(&source, &target)?;
+            source.close();
+            target.close();
         }
         FileType::Symlink => {
             symlinkat(read_link(from, name)?.c(), to, name)?;
@@ -63,7 +72,7 @@ fn one(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, left: u32) -> Resu
     attributes(to, name, &stat)
 }
 
-fn content(source: &OwnedFd, target: &OwnedFd) -> Result<(), Errno> {
+fn content(source: &Fd, target: &Fd) -> Result<(), Errno> {
     let mut chunk = [0u8; 4096];
     loop {
         let len = read(source, &mut chunk)?;

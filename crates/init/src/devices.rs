@@ -1,5 +1,6 @@
 //! Device nodes, and the links beside them.
 
+use crate::fd::Fd;
 use crate::hands::{At, Done, Failure, Hands};
 use crate::mounts::{file_type, is_null};
 use crate::path::{self, Kind, Last, rest};
@@ -28,7 +29,7 @@ fn beside<T>(
     }
     let (directory, name) = path::parent(hands, target)?;
     let answer = make(rustix::fd::AsFd::as_fd(&directory), name.c());
-    Hands::leave(directory);
+    directory.leave();
     Ok(answer)
 }
 
@@ -70,7 +71,7 @@ pub(crate) fn make(hands: &Hands, target: Target<'_>, device: Device) -> Done {
 
 pub(crate) fn bind(hands: &Hands, target: Target<'_>, device: Device) -> Done {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    let source = open_tree(CWD, target.path.c(), flags).at(Part::Source)?;
+    let source = open_tree(CWD, target.path.c(), flags).map(Fd::from).at(Part::Source)?;
     let stat = fstat(&source).at(Part::Source)?;
     let kind = match device.kind {
         DeviceKind::Block => FileType::BlockDevice,
@@ -81,8 +82,8 @@ pub(crate) fn bind(hands: &Hands, target: Target<'_>, device: Device) -> Done {
     }
     let target = path::find_or_make(hands, target, Kind::File, Last::Follow)?;
     attach(&source, &target).at(Part::Attach)?;
-    Hands::leave(source);
-    Hands::leave(target);
+    source.leave();
+    target.leave();
     Ok(())
 }
 
@@ -108,7 +109,7 @@ pub(crate) fn reopen_null(hands: &Hands, target: Target<'_>) -> Done {
             1 => rustix::stdio::dup2_stdout(&null)?,
             _ => rustix::stdio::dup2_stderr(&null)?,
         }
-        Hands::leave(null);
+        null.leave();
     }
     Ok(())
 }

@@ -1,9 +1,9 @@
 //! What init holds while it walks: the few values that only exist at run time.
 
-use core::mem::forget;
 use rt_sys::fd;
 use rt_wire::{Order, Part, Report, Target};
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use crate::fd::Fd;
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
@@ -39,18 +39,18 @@ const HELD: usize = 8;
 /// The descriptors of the walk.
 pub(crate) struct Hands {
     /// To the parent.
-    pub(crate) socket: OwnedFd,
+    pub(crate) socket: Fd,
     /// Where `start` connects.
-    pub(crate) listener: Option<OwnedFd>,
+    pub(crate) listener: Option<Fd>,
     /// `start`, once it has.
-    pub(crate) start: Option<OwnedFd>,
+    pub(crate) start: Option<Fd>,
     /// What the plan calls by place, until it is used.
     inherited: &'static [u8],
     /// The container's root.
-    root: Option<OwnedFd>,
-    held: [Option<OwnedFd>; HELD],
+    root: Option<Fd>,
+    held: [Option<Fd>; HELD],
     /// The container's /dev/null, verified.
-    pub(crate) null: Option<OwnedFd>,
+    pub(crate) null: Option<Fd>,
     /// Which held file system is the working directory.
     directory: u8,
     /// Whether `EnterDirectory` could.
@@ -60,7 +60,7 @@ pub(crate) struct Hands {
 }
 
 impl Hands {
-    pub(crate) fn new(socket: OwnedFd, listener: Option<OwnedFd>, inherited: &'static [u8]) -> Self {
+    pub(crate) fn new(socket: Fd, listener: Option<Fd>, inherited: &'static [u8]) -> Self {
         Self {
             socket,
             listener,
@@ -76,13 +76,13 @@ impl Hands {
     }
 
     /// The descriptor that the plan calls `place`. A plan uses each once.
-    pub(crate) fn inherited(&self, place: u8) -> Result<OwnedFd, Errno> {
+    pub(crate) fn inherited(&self, place: u8) -> Result<Fd, Errno> {
         let (numbers, _) = self.inherited.as_chunks::<4>();
         let number = numbers.get(usize::from(place)).ok_or(Errno::BADF)?;
-        fd::inherited(i32::from_le_bytes(*number)).ok_or(Errno::BADF)
+        fd::inherited(i32::from_le_bytes(*number)).map(Fd::from).ok_or(Errno::BADF)
     }
 
-    pub(crate) fn set_root(&mut self, root: OwnedFd) {
+    pub(crate) fn set_root(&mut self, root: Fd) {
         self.root = Some(root);
     }
 
@@ -91,7 +91,7 @@ impl Hands {
         self.root.as_ref().map(AsFd::as_fd).ok_or(Errno::BADF)
     }
 
-    pub(crate) fn hold(&mut self, number: u8, fd: OwnedFd) -> Result<(), Errno> {
+    pub(crate) fn hold(&mut self, number: u8, fd: Fd) -> Result<(), Errno> {
         let slot = number.checked_sub(1).and_then(|index| self.held.get_mut(usize::from(index)));
         *slot.ok_or(Errno::MFILE)? = Some(fd);
         Ok(())
@@ -121,21 +121,15 @@ impl Hands {
         self.directory = 0;
     }
 
-    /// Done with `fd`. It is closed with all its like by `close_used`, in one call; past 512 of them at once.
-    pub(crate) fn leave(fd: OwnedFd) {
-        if fd.as_raw_fd() < 512 {
-            forget(fd);
-        }
-    }
-
-    /// Close everything but stdio and the sockets. All of it was opened after them, so lies above them.
-    pub(crate) fn close_used(&mut self) -> Result<(), Errno> {
-        let listener = self.listener.as_ref().map_or(-1, AsRawFd::as_raw_fd);
-        let last = self.socket.as_raw_fd().max(listener);
-        for fd in [self.root.take(), self.null.take()].into_iter().chain(self.held.iter_mut().map(Option::take)) {
-            forget(fd);
-        }
-        fd::close_from(last.unsigned_abs().saturating_add(1))
+    /// Close what the walk has used: everything from `first` on but the sockets.
+    pub(crate) fn close_used(&mut self, first: u32) -> Result<(), Errno> {
+        let number = |fd: &Fd| fd.as_fd().as_raw_fd().unsigned_abs();
+        let socket = number(&self.socket);
+        let listener = self.listener.as_ref().map_or(socket, number);
+        let (low, high) = (socket.min(listener), socket.max(listener));
+        fd::close_between(first, low)?;
+        fd::close_between(low.saturating_add(1), high)?;
+        fd::close_between(high.saturating_add(1), u32::MAX)
     }
 
     pub(crate) fn report(&self, report: Report) -> Result<(), Errno> {

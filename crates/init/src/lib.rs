@@ -15,6 +15,7 @@
 
 mod copyup;
 mod devices;
+mod fd;
 mod hands;
 mod identity;
 mod mounts;

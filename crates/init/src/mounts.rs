@@ -10,7 +10,8 @@ use crate::root::{MOUNT_ATTR_RDONLY, attach};
 use core::ffi::CStr;
 use rt_sys::mount::{Attributes, Depth, set_attributes, set_attributes_at};
 use rt_wire::{Change, Follow, Part, Step, Target, Text, Tree};
-use rustix::fd::{AsFd, OwnedFd};
+use crate::fd::Fd;
+use rustix::fd::AsFd;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Stat, fstat, makedev, mkdirat, statat};
 use rustix::io::Errno;
 use rustix::mount::{
@@ -34,9 +35,9 @@ pub(crate) fn mount(hands: &mut Hands, step: Step<'_>) -> Done {
         copyup::copy(&at, &file_system).at(Part::CopyUp)?;
     }
     attach(&file_system, &at).at(Part::Attach)?;
-    Hands::leave(at);
+    at.leave();
     match hold {
-        0 => Hands::leave(file_system),
+        0 => file_system.leave(),
         _ => hands.hold(hold, file_system)?,
     }
     Ok(())
@@ -52,7 +53,7 @@ fn mount_at(hands: &mut Hands, fstype: Text<'_>, source: Text<'_>, target: Targe
         let at = path::find_or_make(hands, target, Kind::Directory, last_of(fstype)).map_err(real_directory(fstype))?;
         hands.left_directory();
         fchdir(&at).at(Part::Target)?;
-        Hands::leave(at);
+        at.leave();
         return mount(c".").at(Part::Attach);
     }
     hands.enter_held(target.held).at(Part::Target)?;
@@ -84,8 +85,8 @@ fn real_directory(fstype: Text<'_>) -> impl Fn(Failure) -> Failure {
 }
 
 /// A file system that is nowhere yet.
-pub(crate) fn new(fstype: Text<'_>, source: Text<'_>, flags: u32, data: Text<'_>) -> Result<OwnedFd, Failure> {
-    let context = fsopen(fstype.c(), FsOpenFlags::FSOPEN_CLOEXEC)?;
+pub(crate) fn new(fstype: Text<'_>, source: Text<'_>, flags: u32, data: Text<'_>) -> Result<Fd, Failure> {
+    let context = Fd::from(fsopen(fstype.c(), FsOpenFlags::FSOPEN_CLOEXEC)?);
     if !source.is_empty() && source != fstype {
         fsconfig_set_string(&context, c"source", source.c()).at(Part::Option)?;
     }
@@ -99,8 +100,8 @@ pub(crate) fn new(fstype: Text<'_>, source: Text<'_>, flags: u32, data: Text<'_>
         }
     }
     fsconfig_create(&context)?;
-    let mount = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes(flags))?;
-    Hands::leave(context);
+    let mount = Fd::from(fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes(flags))?);
+    context.leave();
     Ok(mount)
 }
 
@@ -124,7 +125,7 @@ pub(crate) fn bind(hands: &mut Hands, step: Step<'_>) -> Done {
     if matches!(follow, Follow::NotSource | Follow::Neither) {
         flags |= OpenTreeFlags::AT_SYMLINK_NOFOLLOW;
     }
-    let source = open_tree(CWD, source.c(), flags).at(Part::Source)?;
+    let source = open_tree(CWD, source.c(), flags).map(Fd::from).at(Part::Source)?;
     // While nobody can see it: there is no moment at which a read-only bind can be written to.
     apply(&source, Depth::Tree, whole).at(Part::Attributes)?;
     apply(&source, Depth::Top, top).at(Part::Attributes)?;
@@ -134,13 +135,13 @@ pub(crate) fn bind(hands: &mut Hands, step: Step<'_>) -> Done {
         found => found.at(Part::Target)?,
     };
     attach(&source, &target).at(Part::Attach)?;
-    Hands::leave(source);
-    Hands::leave(target);
+    source.leave();
+    target.leave();
     Ok(())
 }
 
-fn kind_of(source: &OwnedFd) -> Result<Kind, Errno> {
-    let directory = file_type(&fstat(source)?) == FileType::Directory;
+fn kind_of(source: &Fd) -> Result<Kind, Errno> {
+    let directory = file_type(&stat(source)?) == FileType::Directory;
     Ok(if directory { Kind::Directory } else { Kind::File })
 }
 
@@ -161,7 +162,7 @@ fn copy_symlink(hands: &Hands, source: Text<'_>, target: Target<'_>) -> Result<b
     }
 }
 
-fn apply(mount: &OwnedFd, depth: Depth, change: Change) -> Result<(), Errno> {
+fn apply(mount: &Fd, depth: Depth, change: Change) -> Result<(), Errno> {
     let change = kernels(change);
     if change.is_empty() { Ok(()) } else { set_attributes(mount.as_fd(), depth, change) }
 }
@@ -174,7 +175,7 @@ pub(crate) fn reattribute(hands: &Hands, target: Target<'_>, tree: Tree, change:
     let target = path::find(hands, target, Last::Follow).at(Part::Target)?;
     let depth = if tree == Tree::Whole { Depth::Tree } else { Depth::Top };
     apply(&target, depth, change).at(Part::Attributes)?;
-    Hands::leave(target);
+    target.leave();
     Ok(())
 }
 
@@ -185,7 +186,7 @@ pub(crate) fn remount(hands: &mut Hands, target: Target<'_>, flags: u32, data: T
     let data = (!data.is_empty()).then(|| data.c());
     let flags = MountFlags::from_bits_retain(flags | MS_REMOUNT);
     rustix::mount::mount(c"none", c".", c"", flags, data).at(Part::Attributes)?;
-    Hands::leave(target);
+    target.leave();
     Ok(())
 }
 
@@ -211,8 +212,8 @@ pub(crate) fn read_only(hands: &mut Hands, target: Target<'_>) -> Done {
     let clone = clone(&at, Tree::Whole).at(Part::Source)?;
     set_attributes(clone.as_fd(), Depth::Tree, READ_ONLY).at(Part::Attributes)?;
     attach(&clone, &at).at(Part::Attach)?;
-    Hands::leave(at);
-    Hands::leave(clone);
+    at.leave();
+    clone.leave();
     Ok(())
 }
 
@@ -234,32 +235,32 @@ pub(crate) fn mask(hands: &mut Hands, target: Target<'_>, null: Target<'_>) -> D
         }
         let null = clone_of_null(hands, null)?;
         move_mount(&null, c"", hands.base(target)?, name, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).at(Part::Attach)?;
-        Hands::leave(null);
+        null.leave();
         return Ok(());
     }
     let at = match path::find(hands, target, Last::Follow) {
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
         found => found.at(Part::Target)?,
     };
-    if file_type(&fstat(&at).at(Part::Target)?) == FileType::Directory {
+    if file_type(&stat(&at).at(Part::Target)?) == FileType::Directory {
         hands.left_directory();
         fchdir(&at).at(Part::Chdir)?;
         rustix::mount::mount(c"tmpfs", c".", c"tmpfs", EMPTY, Some(EMPTY_DATA)).at(Part::Attach)?;
     } else {
         let null = clone_of_null(hands, null)?;
         attach(&null, &at).at(Part::Attach)?;
-        Hands::leave(null);
+        null.leave();
     }
-    Hands::leave(at);
+    at.leave();
     Ok(())
 }
 
 /// The container's own /dev/null as a mount. Its descriptor is what was verified and what is bound: an image that
 /// puts something else there, or a race that does, gets an error and not its file (CVE-2025-31133).
-fn clone_of_null(hands: &mut Hands, null: Target<'_>) -> Result<OwnedFd, Failure> {
+fn clone_of_null(hands: &mut Hands, null: Target<'_>) -> Result<Fd, Failure> {
     if hands.null.is_none() {
         let found = path::find(hands, null, Last::Keep).at(Part::Source)?;
-        let stat = fstat(&found).at(Part::Source)?;
+        let stat = self::stat(&found).at(Part::Source)?;
         if !is_null(&stat) {
             return Err(Failure { part: Part::Verify, errno: Errno::NODEV });
         }
@@ -267,6 +268,12 @@ fn clone_of_null(hands: &mut Hands, null: Target<'_>) -> Result<OwnedFd, Failure
     }
     let null = hands.null.as_ref().ok_or(Errno::BADF)?;
     clone(null, Tree::Top).at(Part::Source)
+}
+
+/// fstat(2).
+#[inline(never)]
+pub(crate) fn stat(fd: &Fd) -> Result<Stat, Errno> {
+    fstat(fd)
 }
 
 /// Whether it is /dev/null, whatever its name.
@@ -278,10 +285,11 @@ pub(crate) fn file_type(stat: &Stat) -> FileType {
     FileType::from_raw_mode(stat.st_mode)
 }
 
-fn clone(fd: &OwnedFd, tree: Tree) -> Result<OwnedFd, Errno> {
+#[inline(never)]
+fn clone(fd: &Fd, tree: Tree) -> Result<Fd, Errno> {
     let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
     if tree == Tree::Whole {
         flags |= OpenTreeFlags::AT_RECURSIVE;
     }
-    open_tree(fd, c"", flags)
+    open_tree(fd, c"", flags).map(Fd::from)
 }

@@ -4,7 +4,8 @@
 use crate::hands::{At, Failure, Hands};
 use core::ffi::CStr;
 use rt_wire::{Part, Target, Text};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use crate::fd::Fd;
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, mkdirat, openat2, readlinkat_raw, statat};
 use rustix::io::Errno;
 
@@ -28,7 +29,7 @@ const LONGEST: usize = 4096;
 const LINKS: u32 = 40;
 
 /// Open `path` below `base`, as `flags` and for reference only unless they say otherwise.
-pub(crate) fn open(base: BorrowedFd<'_>, path: &CStr, flags: OFlags, last: Last) -> Result<OwnedFd, Errno> {
+pub(crate) fn open(base: BorrowedFd<'_>, path: &CStr, flags: OFlags, last: Last) -> Result<Fd, Errno> {
     // The empty path and `/` are the base itself.
     let path = if path.is_empty() { c"." } else { path };
     let flags = flags | OFlags::CLOEXEC | if last == Last::Keep { OFlags::NOFOLLOW } else { OFlags::empty() };
@@ -37,18 +38,18 @@ pub(crate) fn open(base: BorrowedFd<'_>, path: &CStr, flags: OFlags, last: Last)
         match openat2(base, path, flags, Mode::empty(), resolve) {
             // A rename anywhere on the host while `..` was resolved: the kernel could not tell, and asks to retry.
             Err(Errno::AGAIN | Errno::INTR) => {}
-            answer => return answer,
+            answer => return answer.map(Fd::from),
         }
     }
 }
 
 /// The target of a step, for reference.
-pub(crate) fn find(hands: &Hands, target: Target<'_>, last: Last) -> Result<OwnedFd, Errno> {
+pub(crate) fn find(hands: &Hands, target: Target<'_>, last: Last) -> Result<Fd, Errno> {
     open(hands.base(target)?, rest(target).c(), OFlags::PATH, last)
 }
 
 /// The target of a mount: found, or made as `kind` with all its parents.
-pub(crate) fn find_or_make(hands: &Hands, target: Target<'_>, kind: Kind, last: Last) -> Result<OwnedFd, Failure> {
+pub(crate) fn find_or_make(hands: &Hands, target: Target<'_>, kind: Kind, last: Last) -> Result<Fd, Failure> {
     match find(hands, target, last) {
         Err(Errno::NOENT) => make(hands.base(target).at(Part::Target)?, rest(target), kind).at(Part::MakeTarget),
         found => found.at(Part::Target),
@@ -56,7 +57,7 @@ pub(crate) fn find_or_make(hands: &Hands, target: Target<'_>, kind: Kind, last: 
 }
 
 /// The directory that the last name of `target` lies in, made if missing, and that name.
-pub(crate) fn parent<'a>(hands: &Hands, target: Target<'a>) -> Result<(OwnedFd, Text<'a>), Failure> {
+pub(crate) fn parent<'a>(hands: &Hands, target: Target<'a>) -> Result<(Fd, Text<'a>), Failure> {
     let rest = rest(target);
     let slash = rest.bytes().iter().rposition(|byte| *byte == b'/');
     let name = rest.skip(slash.map_or(0, |at| at.saturating_add(1)));
@@ -80,7 +81,7 @@ pub(crate) fn rest(target: Target<'_>) -> Text<'_> {
 ///
 /// The name so far, `done`, never has a link in it, so `..` can be resolved by cutting it; each component is made in
 /// the directory that the kernel just resolved, so a link put there meanwhile leads nowhere (CVE-2024-45310).
-fn make(base: BorrowedFd<'_>, path: Text<'_>, kind: Kind) -> Result<OwnedFd, Errno> {
+fn make(base: BorrowedFd<'_>, path: Text<'_>, kind: Kind) -> Result<Fd, Errno> {
     let mut done = Buffer::new();
     let mut todo = Buffer::new();
     todo.push(path.bytes())?;
@@ -119,12 +120,12 @@ fn make(base: BorrowedFd<'_>, path: Text<'_>, kind: Kind) -> Result<OwnedFd, Err
     open(base, done.c(), OFlags::PATH, Last::Keep)
 }
 
-fn create(directory: &OwnedFd, name: &CStr, kind: Kind) -> Result<(), Errno> {
+fn create(directory: &Fd, name: &CStr, kind: Kind) -> Result<(), Errno> {
     match kind {
         Kind::Directory => mkdirat(directory, name, Mode::from_raw_mode(0o755)),
         Kind::File => {
             let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::WRONLY;
-            rustix::fs::openat(directory, name, flags, Mode::from_raw_mode(0o644)).map(drop)
+            rustix::fs::openat(directory, name, flags, Mode::from_raw_mode(0o644)).map(|file| Fd::from(file).leave())
         }
     }
 }
@@ -229,7 +230,7 @@ impl Buffer {
 }
 
 /// Make `path` and all its parents below `base`, as a directory.
-pub(crate) fn make_directory(base: BorrowedFd<'_>, path: Text<'_>) -> Result<OwnedFd, Errno> {
+pub(crate) fn make_directory(base: BorrowedFd<'_>, path: Text<'_>) -> Result<Fd, Errno> {
     make(base, path, Kind::Directory)
 }
 

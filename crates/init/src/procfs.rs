@@ -5,7 +5,7 @@ use crate::hands::{At, Done, Failure, Hands};
 use crate::mounts;
 use crate::path::Buffer;
 use rt_wire::{Part, Text};
-use rustix::fd::OwnedFd;
+use crate::fd::Fd;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 
@@ -15,12 +15,12 @@ pub(crate) fn open(hands: &mut Hands, hold: u8) -> Done {
 }
 
 /// Open a file of the held procfs for writing. `NO_XDEV`: what somebody mounted over it is not it.
-fn file(hands: &Hands, proc: u8, path: &Buffer) -> Result<OwnedFd, Errno> {
+fn file(hands: &Hands, proc: u8, path: &Buffer) -> Result<Fd, Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;
     loop {
         match openat2(hands.held(proc)?, path.c(), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty(), resolve) {
             Err(Errno::AGAIN | Errno::INTR) => {}
-            answer => return answer,
+            answer => return answer.map(Fd::from),
         }
     }
 }
@@ -33,7 +33,7 @@ fn write(hands: &Hands, proc: u8, path: &[&[u8]], value: &[u8]) -> Done {
     let file = file(hands, proc, &name).at(Part::Target)?;
     // One write: the kernel takes these files' content whole or not at all.
     let len = rustix::io::write(&file, value)?;
-    Hands::leave(file);
+    file.leave();
     if len == value.len() { Ok(()) } else { Err(Failure::from(Errno::IO)) }
 }
 

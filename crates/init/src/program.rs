@@ -1,5 +1,6 @@
 //! The container's program: found, and executed.
 
+use crate::fd::Fd;
 use crate::hands::{At, Done, Failure};
 use crate::path::{self, Buffer, Last};
 use core::ffi::CStr;
@@ -73,7 +74,7 @@ const PASSWD_MAX: usize = 16 << 20;
 /// Append the home directory of user `uid` in the container's /etc/passwd: `/` if there is none. The file is the
 /// image's: not followed out of the root, not waited for, and not read without end.
 fn find_home(uid: &[u8], home: &mut Buffer) -> Done {
-    let root = openat(CWD, c"/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let root = Fd::from(openat(CWD, c"/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?);
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
     let passwd = match path::open(rustix::fd::AsFd::as_fd(&root), c"etc/passwd", flags, Last::Follow) {
         Ok(passwd) => passwd,

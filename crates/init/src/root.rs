@@ -5,7 +5,8 @@ use crate::path::{self, Last};
 use core::ffi::CStr;
 use rt_sys::mount::{Attributes, Depth, set_attributes};
 use rt_wire::{Enter, Parent, Part, Propagate, Text, Tree};
-use rustix::fd::{AsFd, OwnedFd};
+use crate::fd::Fd;
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxAttributes, StatxFlags, openat, statx};
 use rustix::io::Errno;
 use rustix::mount::{
@@ -25,7 +26,7 @@ pub(crate) fn propagate(change: Propagate, tree: Tree) -> Done {
 }
 
 pub(crate) fn open(hands: &mut Hands, path: &CStr, parent: Parent) -> Done {
-    let directory = openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).at(Part::Source)?;
+    let directory = self::directory(CWD, path).at(Part::Source)?;
     if parent == Parent::MakePrivate {
         make_parent_private(&directory)?;
     }
@@ -33,30 +34,35 @@ pub(crate) fn open(hands: &mut Hands, path: &CStr, parent: Parent) -> Done {
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
         | OpenTreeFlags::AT_RECURSIVE
         | OpenTreeFlags::AT_EMPTY_PATH;
-    let root = open_tree(&directory, c"", flags).at(Part::Source)?;
+    let root = open_tree(&directory, c"", flags).map(Fd::from).at(Part::Source)?;
     let private = Attributes { propagation: u64::from(Propagate::Private.flag()), ..Attributes::default() };
     set_attributes(root.as_fd(), Depth::Top, private).at(Part::Attributes)?;
     attach(&root, &directory).at(Part::Attach)?;
-    Hands::leave(directory);
+    directory.leave();
     hands.set_root(root);
     Ok(())
 }
 
 /// The mount that `directory` lies in stays shared where rootfsPropagation asks for that: walk up to its root.
-fn make_parent_private(directory: &OwnedFd) -> Done {
+fn make_parent_private(directory: &Fd) -> Done {
     let private = Attributes { propagation: u64::from(Propagate::Private.flag()), ..Attributes::default() };
-    let mut at = openat(directory, c".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).at(Part::Source)?;
+    let mut at = self::directory(directory.as_fd(), c".").at(Part::Source)?;
     loop {
         let stat = statx(&at, c"", AtFlags::EMPTY_PATH, StatxFlags::INO).at(Part::Source)?;
         if stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
             return set_attributes(at.as_fd(), Depth::Top, private).at(Part::Attributes);
         }
-        at = openat(&at, c"..", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).at(Part::Source)?;
+        at = self::directory(at.as_fd(), c"..").at(Part::Source)?;
     }
 }
 
+fn directory(base: BorrowedFd<'_>, path: &CStr) -> Result<Fd, Errno> {
+    openat(base, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map(Fd::from)
+}
+
 /// move_mount(2) from one descriptor to another.
-pub(crate) fn attach(tree: &OwnedFd, target: &OwnedFd) -> Result<(), Errno> {
+#[inline(never)]
+pub(crate) fn attach(tree: &Fd, target: &Fd) -> Result<(), Errno> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     move_mount(tree, c"", target, c"", flags)
 }
@@ -104,8 +110,8 @@ pub(crate) fn read_only(hands: &Hands) -> Done {
 pub(crate) fn make_directory(hands: &Hands, path: Text<'_>) -> Done {
     let root = hands.root()?;
     match path::open(root, path.c(), OFlags::PATH, Last::Follow) {
-        Err(Errno::NOENT) => Hands::leave(path::make_directory(root, path).at(Part::MakeTarget)?),
-        Ok(there) => Hands::leave(there),
+        Err(Errno::NOENT) => path::make_directory(root, path).at(Part::MakeTarget)?.leave(),
+        Ok(there) => there.leave(),
         // A magic link, or a directory that only the user may look into: `EnterDirectory` has the words for both.
         Err(_) => {}
     }
@@ -145,6 +151,6 @@ fn try_enter(hands: &Hands, path: &CStr) -> Done {
         found => found.at(Part::Target)?,
     };
     fchdir(&directory).at(Part::Chdir)?;
-    Hands::leave(directory);
+    directory.leave();
     Ok(())
 }

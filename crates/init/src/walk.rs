@@ -7,18 +7,19 @@ use rt_sys::exec::exit;
 use rt_sys::{fd, keyring, map, net, ns, signal};
 use rt_wire::{Header, LabelKind, PLAN_OFFSET, Part, Reader, Report, Step};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::{AsFd, OwnedFd};
+use crate::fd::Fd;
+use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior, setsid, umask};
 use rustix::thread::set_no_new_privs;
 
 /// Walk the plan in the file that descriptor `plan` is. Ends as the container's process, or not at all well.
 pub fn walk(plan: i32) -> ! {
-    let Some(plan) = fd::inherited(plan) else { exit(1) };
+    let Some(plan) = fd::inherited(plan).map(Fd::from) else { exit(1) };
     let Some((header, inherited, steps)) = read(&plan) else { exit(1) };
-    let Some(socket) = fd::inherited(header.socket) else { exit(1) };
+    let Some(socket) = fd::inherited(header.socket).map(Fd::from) else { exit(1) };
     SOCKET.store(header.socket, Relaxed);
-    let mut hands = Hands::new(socket, fd::inherited(header.listener), inherited);
+    let mut hands = Hands::new(socket, fd::inherited(header.listener).map(Fd::from), inherited);
     // The plan names modes; the caller's mask must not change them. `Umask` sets the container's.
     umask(rustix::fs::Mode::empty());
     let mut reader = Reader::new(steps);
@@ -37,7 +38,7 @@ pub fn walk(plan: i32) -> ! {
     fail(&hands, Failure { part: Part::Message, errno: Errno::BADMSG })
 }
 
-fn read(plan: &OwnedFd) -> Option<(Header, &'static [u8], &'static [u8])> {
+fn read(plan: &Fd) -> Option<(Header, &'static [u8], &'static [u8])> {
     let len = rustix::fs::fstat(plan).ok()?.st_size.cast_unsigned().checked_sub(PLAN_OFFSET)?;
     let message = map::file(plan.as_fd(), PLAN_OFFSET, usize::try_from(len).ok()?).ok()?;
     let header = Header::read(message)?;
@@ -106,8 +107,8 @@ fn apply(step: Step<'_>, hands: &mut Hands) -> Done {
         Step::CapabilitySets { sets } => identity::capabilities(sets)?,
         Step::NoNewPrivileges {} => set_no_new_privs(true)?,
         Step::FindProgram { name, path } => program::find(name, path)?,
-        Step::Ready {} => {
-            hands.close_used()?;
+        Step::Ready { first } => {
+            hands.close_used(first)?;
             hands.report(Report::Ready).at(Part::Talk)?;
             hands.await_order()?;
         }
@@ -125,16 +126,19 @@ const ENDING: [i32; 4] = [1, 2, 3, 15];
 /// it; a container that was created must be ended by it all the same, so we ask.
 fn await_start(hands: &mut Hands) -> Done {
     let listener = hands.listener.as_ref().ok_or(Errno::BADF)?;
+    rustix::thread::set_name(c"rt-init")?;
     let mask = ENDING.iter().fold(0u64, |mask, signal| mask | 1u64.wrapping_shl(signal.unsigned_abs().saturating_sub(1)));
+    // What the walk has needed of the stack is not needed while waiting, perhaps for hours.
+    map::release_stack()?;
     signal::set_mask(mask)?;
-    let signals = signal::descriptor(mask)?;
+    let signals = Fd::from(signal::descriptor(mask)?);
     let mut waits = [PollFd::new(listener, PollFlags::IN), PollFd::new(&signals, PollFlags::IN)];
     rustix::io::retry_on_intr(|| poll(&mut waits, None)).at(Part::Talk)?;
     let [_, signalled] = &waits;
     if !signalled.revents().is_empty() {
         exit(signal::read(signals.as_fd()).map_or(1, |number| number.saturating_add(128)));
     }
-    let start = rt_sys::socket::accept(listener.as_fd()).at(Part::Talk)?;
+    let start = Fd::from(rt_sys::socket::accept(listener.as_fd()).at(Part::Talk)?);
     signal::set_mask(0)?;
     // From here on a failure is `start`'s to tell, and end of file means that it runs.
     hands.start = Some(start);

@@ -273,11 +273,12 @@ pub(crate) fn wait_and_exec(spec: &Spec<'_>, request: &Request, steps: &mut Step
         // `create` can still say that it is missing. `run` hears it from exec itself.
         steps.push(Step::FindProgram { name: process.args.first().map_or("", |name| name).into(), path: path.into() });
     }
-    steps.push(Step::Ready {});
+    let first = request.preserved.saturating_add(3);
+    steps.push(Step::Ready { first });
     if request.wait == Wait::Start {
         steps.push(Step::AwaitStart {});
     }
-    steps.push(Step::CloseDescriptors { first: request.preserved.saturating_add(3) });
+    steps.push(Step::CloseDescriptors { first });
     let home = match variables.iter().any(|variable| variable.starts_with("HOME=") && variable.len() > 5) {
         true => String::new(),
         false => process.user.uid.to_string(),

@@ -18,12 +18,15 @@ pub fn close_on_exec_from(first: u32) -> Result<(), Errno> {
     unsafe { syscall3(__NR_close_range, first as usize, u32::MAX as usize, CLOSE_RANGE_CLOEXEC) }.map(drop)
 }
 
-/// Close every descriptor from `first` on: `close_range(2)` (Linux 5.9).
+/// Close every descriptor from `first` up to, but not with, `end`: `close_range(2)` (Linux 5.9).
 ///
 /// The caller says that nothing in this program will use them again.
-pub fn close_from(first: u32) -> Result<(), Errno> {
+pub fn close_between(first: u32, end: u32) -> Result<(), Errno> {
+    if first >= end {
+        return Ok(());
+    }
     // SAFETY: as with dropping them one by one, which is what the caller would do.
-    unsafe { syscall3(__NR_close_range, first as usize, u32::MAX as usize, 0) }.map(drop)
+    unsafe { syscall3(__NR_close_range, first as usize, (end - 1) as usize, 0) }.map(drop)
 }
 
 /// Take over a descriptor that was inherited under a number.

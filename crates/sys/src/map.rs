@@ -35,3 +35,20 @@ pub fn groups(count: usize) -> Result<&'static mut [Gid], Errno> {
     // SAFETY: page-aligned, zeroed by the kernel (0 is a group id), `count` long, never unmapped, and ours alone.
     Ok(unsafe { core::slice::from_raw_parts_mut(at.cast::<Gid>(), count) })
 }
+
+/// Give the pages of the stack below the caller's frame back to the kernel: madvise(2), MADV_DONTNEED. They read as
+/// zero when they are used again.
+#[inline(never)]
+pub fn release_stack() -> Result<(), Errno> {
+    const PAGE: usize = 4096;
+    const DEEPEST: usize = 256 << 10;
+    let here = 0u8;
+    // Two pages below this frame: nothing that lives is there, not even a red zone.
+    let end = ((&raw const here).addr() & !(PAGE - 1)) - 2 * PAGE;
+    let start = core::ptr::without_provenance_mut(end - DEEPEST);
+    // SAFETY: only memory below every live frame of this thread is dropped; what is not mapped is ENOMEM.
+    match unsafe { rustix::mm::madvise(start, DEEPEST, rustix::mm::Advice::LinuxDontNeed) } {
+        Err(Errno::NOMEM) => Ok(()),
+        answer => answer,
+    }
+}

@@ -105,6 +105,7 @@ pub trait Field<'a>: Sized {
 macro_rules! numbers {
     ($($number:ty)*) => {$(
         impl<'a> Field<'a> for $number {
+            #[inline(never)]
             fn read(from: &mut Reader<'a>) -> Option<Self> {
                 Some(Self::from_le_bytes(from.take(size_of::<Self>())?.try_into().ok()?))
             }
@@ -132,6 +133,7 @@ impl<'a> Field<'a> for bool {
 }
 
 impl<'a> Field<'a> for Text<'a> {
+    #[inline(never)]
     fn read(from: &mut Reader<'a>) -> Option<Self> {
         let len = u32::read(from)?;
         let bytes = from.take(len as usize)?;
@@ -147,6 +149,7 @@ impl<'a> Field<'a> for Text<'a> {
 }
 
 impl<'a> Field<'a> for Texts<'a> {
+    #[inline(never)]
     fn read(from: &mut Reader<'a>) -> Option<Self> {
         let count = u32::read(from)?;
         let len = u32::read(from)?;
@@ -213,6 +216,7 @@ macro_rules! record {
         $vis struct $name $(<$life>)? { $($(#[$doc])* $field_vis $field: $type,)* }
 
         impl<'a> $crate::message::Field<'a> for record!(@name $name $(<$life>)?) {
+            #[inline(never)]
             fn read(from: &mut $crate::message::Reader<'a>) -> Option<Self> {
                 Some(Self { $($field: $crate::message::Field::read(from)?,)* })
             }

@@ -108,8 +108,9 @@ message! {
         NoNewPrivileges {},
         /// Find the program before anybody waits, so that `create` can say it is missing. As the user.
         FindProgram { name: Text<'a>, path: Text<'a>, },
-        /// Tell the parent that all is done, and wait for its `Proceed`: state is written in between.
-        Ready {},
+        /// Close every descriptor from `first` on that the walk has used: close_range(2). Tell the parent that all is done,
+        /// and wait for its `Proceed`: state is written in between.
+        Ready { first: u32, },
         /// Wait for `start` to connect: accept4(2). What fails from here on is `start`'s to tell.
         AwaitStart {},
         /// Close everything past stdio and what the caller preserves: close_range(2). The second lock: every
@@ -494,7 +495,7 @@ impl Display for Step<'_> {
             Self::CapabilitySets { sets } => write!(f, "set the capabilities {sets}"),
             Self::NoNewPrivileges {} => f.write_str("set no_new_privs"),
             Self::FindProgram { name, .. } => write!(f, "exec: \"{name}\""),
-            Self::Ready {} => f.write_str("report, and wait for the state to be written"),
+            Self::Ready { .. } => f.write_str("report, and wait for the state to be written"),
             Self::AwaitStart {} => f.write_str("wait for start"),
             Self::CloseDescriptors { first } => write!(f, "close the descriptors from {first} on"),
             Self::Exec { args, .. } => match args.iter().next() {

@@ -10,6 +10,7 @@ pub struct Text<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Text<'a> {
     /// The bytes, without a NUL at the end.
+    #[inline(never)]
     pub fn bytes(self) -> &'a [u8] {
         match self.0 {
             [bytes @ .., 0] => bytes,
@@ -18,11 +19,13 @@ impl<'a> Text<'a> {
     }
 
     /// As the kernel wants it. Only a text that was read from a message has its NUL; another reads as empty.
+    #[inline(never)]
     pub fn c(self) -> &'a CStr {
         CStr::from_bytes_until_nul(self.0).unwrap_or(c"")
     }
 
     /// The text without its first `count` bytes.
+    #[inline(never)]
     pub fn skip(self, count: usize) -> Text<'a> {
         Text(self.0.get(count..).unwrap_or_default())
     }
