@@ -31,7 +31,7 @@ pub struct Call {
 impl Call {
     /// A call of the runtime under test. Its streams go to `streams`.stdout and `streams`.stderr: files, not pipes,
     /// because a detached container keeps them open.
-    pub fn runtime(streams: impl Into<PathBuf>) -> Self {
+    pub(crate) fn runtime(streams: impl Into<PathBuf>) -> Self {
         Self {
             arguments: vec![oracle::runtime_path().into()],
             shell: None,
@@ -45,6 +45,12 @@ impl Call {
     /// Use another program than the runtime: a link to it, for instance.
     pub fn program(mut self, path: impl Into<OsString>) -> Self {
         self.arguments[0] = path.into();
+        self
+    }
+
+    /// Add an argument.
+    pub fn arg(mut self, argument: impl Into<OsString>) -> Self {
+        self.arguments.push(argument.into());
         self
     }
 

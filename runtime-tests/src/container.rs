@@ -45,7 +45,8 @@ impl Container {
             env::var_os("RT_TEST_VIEW").is_some(),
             "these tests handle mounts, cgroups and processes as root: run them by runtime-tests/in-view"
         );
-        let id = format!("{name}-{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        // Of one length, so that no name begins with another: what is left of a container is found by its name.
+        let id = format!("{name}-{}-{:04}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let home = env::temp_dir().join(format!("rt-{id}"));
         let builder = fs::DirBuilder::new();
         for directory in [home.clone(), home.join("bundle"), home.join("bundle/rootfs"), home.join("calls")] {
@@ -267,9 +268,13 @@ impl Container {
 
     /// A call of the runtime with this container's state directory.
     pub fn call<'a>(&'a self, arguments: impl IntoIterator<Item = &'a str>) -> Call {
+        self.bare_call().args(["--root".as_ref(), self.state.as_os_str()]).args(&self.globals).args(arguments)
+    }
+
+    /// A call of the runtime with nothing said yet.
+    pub fn bare_call(&self) -> Call {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let streams = self.home.join(format!("calls/{}", COUNT.fetch_add(1, Ordering::Relaxed)));
-        Call::runtime(streams).args(["--root".as_ref(), self.state.as_os_str()]).args(&self.globals).args(arguments)
+        Call::runtime(self.home.join(format!("calls/{}", COUNT.fetch_add(1, Ordering::Relaxed))))
     }
 
     /// `run`, to its end. Unless it is detached, nothing may be left of the container.

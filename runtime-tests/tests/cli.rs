@@ -5,9 +5,7 @@ use std::{
     os::unix::fs::{chown, symlink},
 };
 
-use runtime_tests::{
-    Call, Container, base_config, cgroup_v2, differs, is_runc, newer_than_this_runc, require, runtime_path,
-};
+use runtime_tests::{Container, base_config, cgroup_v2, differs, is_runc, newer_than_this_runc, require, runtime_path};
 use serde_json::{Value, json};
 
 const COMMANDS: [&str; 8] = ["create", "start", "run", "state", "kill", "delete", "list", "spec"];
@@ -71,7 +69,7 @@ fn no_command_gives_help() {
 fn version_and_help_need_no_rights() {
     let container = Container::new("rights");
     for words in [&["--version"][..], &["--help"], &["create", "--help"]] {
-        let call = Call::runtime(container.outside("calls/rights")).args(words);
+        let call = container.bare_call().args(words);
         let text = "exec setpriv --reuid 65534 --regid 65534 --clear-groups -- \"$@\"";
         call.through(text).output().ok();
     }
@@ -103,9 +101,16 @@ fn global_options_can_be_written_in_every_way() {
     for style in [&["--root", "ROOT"][..], &["--root=ROOT"], &["-root", "ROOT"], &["-root=ROOT"]] {
         let container = created("style");
         let words = style.iter().map(|word| word.replace("ROOT", &container.state_root().to_string_lossy()));
-        let call = Call::runtime(container.outside("calls/style")).args(words).args(["list", "-q"]);
+        let call = container.bare_call().args(words).args(["list", "-q"]);
         call.output().prints(&format!("{}\n", container.id));
     }
+}
+
+#[test]
+fn last_of_a_repeated_option_wins() {
+    let container = created("repeated");
+    let call = container.bare_call().args(["--root", "/no/such/root", "--root"]).arg(container.state_root());
+    call.args(["list", "-f", "json", "-q"]).output().prints(&format!("{}\n", container.id));
 }
 
 #[test]
@@ -199,13 +204,7 @@ fn name_can_not_be_a_path() {
 fn name_can_not_be_empty() {
     let container = Container::new("name").args(["true"]);
     let _ = container.creating("create");
-    container
-        .call(["create", "--bundle"])
-        .args([container.bundle()])
-        .args([""])
-        .output()
-        .refused()
-        .says("container");
+    container.call(["create", "--bundle"]).args([container.bundle()]).args([""]).output().refused().says("container");
     container.call(["state", ""]).output().refused().says("container");
     container.call(["delete", "--force", ""]).output().refused();
     assert!(container.state_root().is_dir(), "the root itself must not be deleted");
@@ -234,7 +233,7 @@ fn name_that_is_too_long_is_refused() {
 #[test]
 fn root_may_be_relative() {
     let container = created("root");
-    let call = Call::runtime(container.outside("calls/relative")).args(["--root", "state", "list", "-q"]);
+    let call = container.bare_call().args(["--root", "state", "list", "-q"]);
     call.in_dir(container.outside("")).output().prints(&format!("{}\n", container.id));
 }
 
@@ -242,8 +241,7 @@ fn root_may_be_relative() {
 fn root_is_below_run_if_none_is_given() {
     let container = Container::new("default").args(["sleep", "1000"]);
     let _ = container.creating("create");
-    let call =
-        |words: &[&str]| Call::runtime(container.outside("calls/default")).args(words).env("XDG_RUNTIME_DIR", "");
+    let call = |words: &[&str]| container.bare_call().args(words).env("XDG_RUNTIME_DIR", "");
     call(&["create", "--bundle"]).args([container.bundle()]).args([&container.id]).output().quietly();
     let found =
         fs::read_dir("/run").expect("it can be read").flatten().any(|entry| entry.path().join(&container.id).is_dir());
@@ -257,7 +255,7 @@ fn root_is_below_run_if_none_is_given() {
 fn root_can_not_be_the_root_of_the_machine() {
     newer_than_this_runc!("refusing --root /");
     let container = Container::new("root");
-    Call::runtime(container.outside("calls/root")).args(["--root", "/", "list"]).output().refused().says("--root");
+    container.bare_call().args(["--root", "/", "list"]).output().refused().says("--root");
 }
 
 // ---- the log ----

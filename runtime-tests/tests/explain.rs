@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use runtime_tests::{Call, Container, Output, is_runc, require};
+use runtime_tests::{Container, Output, is_runc, require};
 use serde_json::{Value, json};
 
 /// What `explain` says of the base config with a mount of our own.
@@ -54,8 +54,7 @@ fn anybody_may_ask() {
     require!(!is_runc(), "runc has no explain");
     let container = example();
     let _ = container.creating("run");
-    let call =
-        Call::runtime(container.outside("calls/nobody")).args(["explain", "--bundle"]).args([container.bundle()]);
+    let call = container.bare_call().args(["explain", "--bundle"]).args([container.bundle()]);
     let text = call.through("exec setpriv --reuid 65534 --regid 65534 --clear-groups -- \"$@\"").output().ok();
     assert!(text.contains("/the/mount"), "{text}");
 }

@@ -812,8 +812,7 @@ fn bundle_in_the_state_is_absolute() {
 fn state_directory_is_private_and_made_when_it_is_missing() {
     let container = Container::new("root").args(["sleep", "1000"]);
     let root = container.state_root().join("below/that");
-    let path = root.to_string_lossy().into_owned();
-    let global = |command: &str| container.call(["--root", &path, command]);
+    let global = |command: &str| container.bare_call().arg("--root").arg(&root).arg(command);
     let _ = container.creating("create");
     global("create")
         .args(["--bundle".as_ref(), container.bundle().as_os_str()])
@@ -821,7 +820,7 @@ fn state_directory_is_private_and_made_when_it_is_missing() {
         .output()
         .quietly();
     let mode = fs::metadata(&root).expect("it is made").permissions().mode();
-    assert_eq!(mode & 0o077, 0, "others may look into {path}: {mode:o}");
+    assert_eq!(mode & 0o077, 0, "others may look into it: {mode:o}");
     assert!(global("state").args([&container.id]).output().ok().contains("created"));
     global("delete").args(["--force", &container.id]).output().quietly();
     fs::remove_dir_all(container.state_root().join("below")).expect("it can be removed");

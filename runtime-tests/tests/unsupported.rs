@@ -46,7 +46,7 @@ fn user_namespace_is_refused() {
 
 #[test]
 fn id_mapped_mount_is_refused() {
-    refused("idmap", |config| {
+    refused("mounts[7]", |config| {
         config["mounts"].as_array_mut().expect("a list").push(json!({
             "destination": "/mnt", "type": "bind", "source": "/usr", "options": ["bind", "idmap"],
             "uidMappings": [{ "containerID": 0, "hostID": 100_000, "size": 65_536 }],

@@ -16,6 +16,7 @@ const DEEPEST: u32 = 64;
 
 /// Copy what lies in directory `from` into directory `to`, owners, modes and times included; and give `to` the owner
 /// and mode of `from`. Names are looked up one by one below a descriptor and never followed.
+#[inline(never)]
 pub(crate) fn copy(from: &Fd, to: &Fd) -> Result<(), Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let from = open(from, c".", flags, Mode::empty())?;

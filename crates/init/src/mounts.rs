@@ -85,6 +85,7 @@ fn real_directory(fstype: Text<'_>) -> impl Fn(Failure) -> Failure {
 }
 
 /// A file system that is nowhere yet.
+#[inline(never)]
 pub(crate) fn new(fstype: Text<'_>, source: Text<'_>, flags: u32, data: Text<'_>) -> Result<Fd, Failure> {
     let context = Fd::from(fsopen(fstype.c(), FsOpenFlags::FSOPEN_CLOEXEC)?);
     if !source.is_empty() && source != fstype {
@@ -146,6 +147,7 @@ fn kind_of(source: &Fd) -> Result<Kind, Errno> {
 }
 
 /// A source that is a symbolic link is made anew at the target. `false` if it is none.
+#[inline(never)]
 fn copy_symlink(hands: &Hands, source: Text<'_>, target: Target<'_>) -> Result<bool, Failure> {
     let text = match path::read_link(CWD, source.c()) {
         Ok(text) => text,

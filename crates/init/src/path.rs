@@ -57,6 +57,7 @@ pub(crate) fn find_or_make(hands: &Hands, target: Target<'_>, kind: Kind, last: 
 }
 
 /// The directory that the last name of `target` lies in, made if missing, and that name.
+#[inline(never)]
 pub(crate) fn parent<'a>(hands: &Hands, target: Target<'a>) -> Result<(Fd, Text<'a>), Failure> {
     let rest = rest(target);
     let slash = rest.bytes().iter().rposition(|byte| *byte == b'/');

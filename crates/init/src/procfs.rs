@@ -53,6 +53,7 @@ pub(crate) fn oom_score(hands: &Hands, proc: u8, value: i32) -> Done {
     }
 }
 
+#[inline(never)]
 pub(crate) fn apparmor(hands: &Hands, proc: u8, profile: Text<'_>) -> Done {
     let mut command = Buffer::new();
     command.push(b"exec ")?;

@@ -10,6 +10,7 @@ use rt_wire::{Part, Text, Texts};
 use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, accessat, fstat, openat, statat};
 use rustix::io::{Errno, read};
 
+#[inline(never)]
 pub(crate) fn find(name: Text<'_>, search: Text<'_>) -> Done {
     search_for(name, search, |candidate| {
         let stat = statat(CWD, candidate, AtFlags::empty())?;
@@ -44,6 +45,7 @@ fn search_for(name: Text<'_>, search: Text<'_>, mut attempt: impl FnMut(&CStr) -
 }
 
 /// Become the program. Returns only to say why not.
+#[inline(never)]
 pub(crate) fn exec(args: Texts<'_>, env: Texts<'_>, search: Text<'_>, home: Text<'_>) -> Failure {
     match try_exec(args, env, search, home) {
         Ok(()) => Failure::from(Errno::NOEXEC),

@@ -130,6 +130,7 @@ pub(crate) fn enter_directory(hands: &mut Hands, path: &CStr) -> Done {
     }
 }
 
+#[inline(never)]
 pub(crate) fn verify_directory(hands: &Hands, path: &CStr) -> Done {
     if !hands.entered {
         try_enter(hands, path)?;

@@ -52,6 +52,7 @@ fn fail(hands: &Hands, Failure { part, errno }: Failure) -> ! {
     exit(1)
 }
 
+/// Functions with buffers are not inlined here: this frame is there for as long as init waits.
 fn apply(step: Step<'_>, hands: &mut Hands) -> Done {
     match step {
         Step::AwaitParent {} => hands.await_order()?,

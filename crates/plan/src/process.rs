@@ -147,7 +147,9 @@ fn capabilities(process: &Process<'_>, host: &Host, warnings: &mut Vec<String>) 
     let effective = set("effective", &names.effective, permitted);
     // capset(2): nothing outside of the bounding set can become inheritable.
     let inheritable = set("inheritable", &names.inheritable, bounding);
-    let ambient = set("ambient", &names.ambient, permitted & inheritable);
+    // The kernel takes only what is permitted and inheritable. Not worth a word: `runc spec` wrote sets for years that
+    // ask for more, and everybody's config began as one of those.
+    let ambient = set("ambient", &names.ambient, u64::MAX) & permitted & inheritable;
     (bounding, Capabilities { effective, permitted, inheritable, ambient })
 }
 

@@ -17,13 +17,14 @@ impl Bundle {
     /// `config` is config.json in the bundle, unless another file is named.
     pub(crate) fn open(path: &Path, config: Option<&Path>) -> Result<Self, Error> {
         let path = if path.is_absolute() { path.to_owned() } else { current_directory()?.join(path) };
+        // Without the dots and doubled slashes that people type.
+        let path: PathBuf = path.components().collect();
         let file = config.map_or_else(|| path.join("config.json"), Path::to_owned);
         let bytes = std::fs::read(&file).on("read", &file)?;
         let Some(text) = path.to_str() else {
             return Err(Error::Usage(format!("the bundle's path {} is not UTF-8, as the config and the state have to be", path.display())));
         };
-        let trimmed = text.trim_end_matches('/');
-        Ok(Self { path: if trimmed.is_empty() { "/".to_owned() } else { trimmed.to_owned() }, config: bytes })
+        Ok(Self { path: text.to_owned(), config: bytes })
     }
 }
 
