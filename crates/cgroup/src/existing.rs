@@ -1,6 +1,6 @@
 //! The cgroup of a container that is there: who is in it, stop them, kill them, clear it away.
 
-use crate::create::{write_v1, write_v2};
+use crate::apply::{write_v1, write_v2};
 use crate::error::Error;
 use crate::files::{Dir, await_event, await_exit, is_gone, pids, prune, read, remove, says, write};
 use crate::layout::Layout;
@@ -23,7 +23,7 @@ pub struct Existing {
 }
 
 /// How long a killed process may take to leave. More than the memory of most containers takes to free.
-const LEAVING: Duration = Duration::from_secs(2);
+pub(crate) const LEAVING: Duration = Duration::from_secs(2);
 /// How long a process may stay in the kernel before it can be frozen.
 const FREEZING: Duration = Duration::from_secs(10);
 /// The same when all we want is a quiet moment for a signal.
@@ -101,17 +101,17 @@ impl Existing {
         if let Some(dir) = &self.v2 {
             let kill = format!("{dir}/cgroup.kill");
             match write(CWD, &kill, "1") {
-                // What v1's freezer holds does not die before it is let go.
-                Ok(()) => return self.thaw(),
+                // v2's freezer lets the dying go; v1's does not.
+                Ok(()) => return self.thaw_v1(),
                 // Before Linux 5.14 there is no such file; a threaded cgroup does not take it.
                 Err(Errno::NOENT | Errno::NODEV | Errno::OPNOTSUPP) => {}
                 Err(errno) => return Err(Error::file("write", kill, errno)),
             }
         }
-        let quiet = self.freeze_within(QUIET).is_ok();
+        // Where they can't be frozen, some may be born while we look: again, until there are none.
+        let rounds = if self.freeze_within(QUIET).is_ok() { 1 } else { 100 };
         let mut sent = Ok(());
-        // Those that could not be frozen may be born faster than we kill, but not for ever: each round kills all.
-        for _ in 0..if quiet { 1 } else { 100 } {
+        for _ in 0..rounds {
             let pids = self.pids()?;
             if pids.is_empty() {
                 break;
@@ -135,17 +135,18 @@ impl Existing {
     /// # Errors
     /// [`Error::File`].
     pub fn thaw(&self) -> Result<(), Error> {
-        // On a hybrid host somebody else may have used the other freezer.
-        let v2 = self.v2.iter().map(|dir| (format!("{dir}/cgroup.freeze"), "0"));
-        let v1 = self.freezer.iter().map(|dir| (format!("{dir}/freezer.state"), "THAWED"));
-        for (file, value) in v2.chain(v1) {
-            match write(CWD, &file, value) {
-                Ok(()) => {}
-                Err(errno) if is_gone(errno) => {}
-                Err(errno) => return Err(Error::file("write", file, errno)),
-            }
+        if let Some(dir) = &self.v2 {
+            order(format!("{dir}/cgroup.freeze"), "0")?;
         }
-        Ok(())
+        // On a hybrid host somebody else may have used this one.
+        self.thaw_v1()
+    }
+
+    fn thaw_v1(&self) -> Result<(), Error> {
+        match &self.freezer {
+            Some(dir) => order(format!("{dir}/freezer.state"), "THAWED"),
+            None => Ok(()),
+        }
     }
 
     /// Whether it was told to stand still (and not merely one above it).
@@ -270,6 +271,15 @@ fn freeze_v1(dir: &str, until: Instant) -> Result<bool, Errno> {
     }
 }
 
+/// Write to a file of a cgroup. One that is gone obeys.
+fn order(file: String, value: &str) -> Result<(), Error> {
+    match write(CWD, &file, value) {
+        Ok(()) => Ok(()),
+        Err(errno) if is_gone(errno) => Ok(()),
+        Err(errno) => Err(Error::file("write", file, errno)),
+    }
+}
+
 /// Tell each of them. One that is gone has nothing to be told.
 fn send(pids: &[Pid], signal: Signal) -> Result<(), Error> {
     let mut result = Ok(());
@@ -284,33 +294,32 @@ fn send(pids: &[Pid], signal: Signal) -> Result<(), Error> {
 }
 
 /// Remove one directory and those below it, when those who live there have left.
-fn clear(dir: &str, until: Instant) -> Result<(), Error> {
+pub(crate) fn clear(dir: &str, until: Instant) -> Result<(), Error> {
     let failed = |errno| Error::file("rmdir", dir, errno);
     match remove(CWD, dir) {
         Err(Errno::BUSY) => {}
         other => return other.map_err(failed),
     }
-    match await_event(dir, "populated", false, until) {
-        Ok(_) => {}
-        // v1 has no events; its processes do.
-        Err(errno) if is_gone(errno) => {
-            for pid in pids(dir).unwrap_or_default() {
-                await_exit(pid, until).map_err(failed)?;
-            }
+    if await_event(dir, "populated", false, until).is_err() {
+        // v1 has no events. Its processes have, since Linux 5.3; before that, what follows has to do.
+        for pid in pids(dir).unwrap_or_default() {
+            let _ = await_exit(pid, until);
         }
-        Err(errno) => return Err(failed(errno)),
     }
     let mut pause = Duration::from_micros(50);
     loop {
         match prune(dir) {
             Ok(()) => return Ok(()),
-            Err(errno) if is_gone(errno) => return remove(CWD, dir).map_err(failed),
-            Err(Errno::BUSY) if Instant::now() < until => {}
-            Err(Errno::BUSY) => {
-                let count = pids(dir).map_or(0, |pids| pids.len());
-                return Err(Error::Busy { dir: dir.to_owned(), count, seconds: LEAVING.as_secs() });
-            }
+            // Somebody is there still, or somebody else removes it too.
+            Err(errno) if errno == Errno::BUSY || is_gone(errno) => {}
             Err(errno) => return Err(failed(errno)),
+        }
+        if remove(CWD, dir).is_ok() {
+            return Ok(());
+        }
+        if Instant::now() >= until {
+            let count = pids(dir).map_or(0, |pids| pids.len());
+            return Err(Error::Busy { dir: dir.to_owned(), count, seconds: LEAVING.as_secs() });
         }
         // A process leaves its cgroup a moment after its parent could know: short, and only until `until`.
         std::thread::sleep(pause);

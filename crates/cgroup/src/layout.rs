@@ -110,7 +110,7 @@ impl Layout {
         let mut place = Place::default();
         match self {
             Self::None => {}
-            Self::Unified(v2) => place.insert("", at(v2, &parent(&v2.own))),
+            Self::Unified(v2) => place.insert("", at(v2, &above(&v2.own))),
             Self::Legacy { v1, unified } => {
                 for hierarchy in v1 {
                     for controller in &hierarchy.controllers {
@@ -196,7 +196,7 @@ fn below<'a>(own: &'a str, root: &str) -> &'a str {
 }
 
 /// The parent of an absolute path; the root's is itself.
-fn parent(path: &str) -> String {
+fn above(path: &str) -> String {
     match parts(path).split_last() {
         Some((_, parents)) => format!("/{}", parents.join("/")),
         None => "/".to_owned(),

@@ -19,6 +19,9 @@ pub mod devices;
 pub mod v1;
 pub mod v2;
 
+mod apply;
+mod controllers;
+mod cpuset;
 mod create;
 mod error;
 mod existing;

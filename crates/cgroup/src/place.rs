@@ -56,6 +56,11 @@ impl fmt::Display for Place {
     }
 }
 
+/// The directory above.
+pub(crate) fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(parent, _)| parent)
+}
+
 /// What a path comes to, seen from a root that `..` can't climb out of.
 pub(crate) fn parts(path: &str) -> Vec<&str> {
     let mut parts = Vec::new();

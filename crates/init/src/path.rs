@@ -6,7 +6,7 @@ use core::ffi::CStr;
 use rt_wire::{Part, Target, Text};
 use crate::fd::Fd;
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, mkdirat, openat2, readlinkat_raw, statat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, mkdirat, mknodat, openat2, readlinkat_raw, statat};
 use rustix::io::Errno;
 
 /// What a missing target is made as.
@@ -124,10 +124,8 @@ fn make(base: BorrowedFd<'_>, path: Text<'_>, kind: Kind) -> Result<Fd, Errno> {
 fn create(directory: &Fd, name: &CStr, kind: Kind) -> Result<(), Errno> {
     match kind {
         Kind::Directory => mkdirat(directory, name, Mode::from_raw_mode(0o755)),
-        Kind::File => {
-            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::WRONLY;
-            rustix::fs::openat(directory, name, flags, Mode::from_raw_mode(0o644)).map(|file| Fd::from(file).leave())
-        }
+        // Not opened: a file that is open for writing would keep its mount from becoming read-only.
+        Kind::File => mknodat(directory, name, FileType::RegularFile, Mode::from_raw_mode(0o644), 0),
     }
 }
 

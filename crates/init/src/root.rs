@@ -25,7 +25,7 @@ pub(crate) fn propagate(change: Propagate, tree: Tree) -> Done {
     Ok(mount_change(c"/", MountPropagationFlags::from_bits_retain(change.flag() | recursive))?)
 }
 
-pub(crate) fn open(hands: &mut Hands, path: &CStr, parent: Parent) -> Done {
+pub(crate) fn open(hands: &mut Hands, path: &CStr, change: Propagate, parent: Parent) -> Done {
     let directory = self::directory(CWD, path).at(Part::Source)?;
     if parent == Parent::MakePrivate {
         make_parent_private(&directory)?;
@@ -35,8 +35,10 @@ pub(crate) fn open(hands: &mut Hands, path: &CStr, parent: Parent) -> Done {
         | OpenTreeFlags::AT_RECURSIVE
         | OpenTreeFlags::AT_EMPTY_PATH;
     let root = open_tree(&directory, c"", flags).map(Fd::from).at(Part::Source)?;
-    let private = Attributes { propagation: u64::from(Propagate::Private.flag()), ..Attributes::default() };
-    set_attributes(root.as_fd(), Depth::Top, private).at(Part::Attributes)?;
+    if change != Propagate::Keep {
+        let change = Attributes { propagation: u64::from(change.flag()), ..Attributes::default() };
+        set_attributes(root.as_fd(), Depth::Top, change).at(Part::Attributes)?;
+    }
     attach(&root, &directory).at(Part::Attach)?;
     directory.leave();
     hands.set_root(root);
@@ -120,6 +122,10 @@ pub(crate) fn make_directory(hands: &Hands, path: Text<'_>) -> Done {
 
 pub(crate) fn enter_directory(hands: &mut Hands, path: &CStr) -> Done {
     hands.left_directory();
+    if path == c"/" {
+        // Masking has left us somewhere else.
+        return chdir(path).at(Part::Chdir);
+    }
     match try_enter(hands, path) {
         // Root may be nobody on a network file system: the user is tried later.
         Err(Failure { errno: Errno::ACCESS | Errno::PERM, .. }) => Ok(()),

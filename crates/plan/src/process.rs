@@ -91,6 +91,7 @@ pub(crate) fn become_it(
         }
     }
     personality(spec, steps)?;
+    steps.push(Step::ResetAffinity {});
     scheduler(process, steps)?;
     io_priority(process, steps)?;
     // While it still may: raising a limit needs CAP_SYS_RESOURCE.
@@ -101,12 +102,9 @@ pub(crate) fn become_it(
     if process.user.uid != host.uid {
         steps.push(Step::OwnStdio { uid: process.user.uid });
     }
-    let elsewhere = &*process.cwd != "/";
-    if elsewhere {
-        steps.push(Step::EnterDirectory { path: (&*process.cwd).into() });
-    }
+    steps.push(Step::EnterDirectory { path: (&*process.cwd).into() });
     identity(process, host, steps, warnings);
-    if elsewhere {
+    if &*process.cwd != "/" {
         steps.push(Step::VerifyDirectory { path: (&*process.cwd).into() });
     }
     steps.push(Step::Umask { mask: process.user.umask.unwrap_or(0o022) & 0o777 });

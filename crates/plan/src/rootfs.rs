@@ -27,6 +27,8 @@ pub(crate) fn open(spec: &Spec<'_>, path: &str, steps: &mut Steps) -> Result<(),
     let own = own(spec, Namespace::Mount);
     if own != Own::Host {
         let (change, tree) = match asked {
+            // What is unbindable can't be cloned: that comes when everything is in place.
+            Some((Propagate::Unbindable, tree)) => (Propagate::Private, tree),
             Some(asked) => asked,
             // Host mounts still arrive below binds that do not say otherwise, as with runc. Where no mount wants them,
             // private saves a call for each bind.
@@ -42,7 +44,11 @@ pub(crate) fn open(spec: &Spec<'_>, path: &str, steps: &mut Steps) -> Result<(),
         _ => Parent::Keep,
     };
     let parent = if own == Own::Host { Parent::Keep } else { parent };
-    steps.push(Step::OpenRoot { path: path.into(), parent });
+    let change = match asked {
+        Some((Propagate::Slave, _)) if own != Own::Host => Propagate::Keep,
+        _ => Propagate::Private,
+    };
+    steps.push(Step::OpenRoot { path: path.into(), change, parent });
     Ok(())
 }
 

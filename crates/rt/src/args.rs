@@ -1,5 +1,6 @@
 //! What can be typed. Flags and their spellings are runc's; docs/architecture.md says where rt has more.
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -12,8 +13,8 @@ pub(crate) struct Invocation {
 
 /// Create and run containers from OCI bundles.
 #[derive(Parser)]
-#[command(name = "rt", disable_help_subcommand = false, subcommand_required = true, arg_required_else_help = true)]
-#[command(disable_version_flag = true)]
+#[command(name = "rt", disable_help_subcommand = false, subcommand_required = true, arg_required_else_help = false)]
+#[command(disable_version_flag = true, args_override_self = true)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -269,12 +270,51 @@ impl Command {
     }
 }
 
-/// Parse a command line. Help and version come back as errors of their kind, as clap has it.
-pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Invocation, clap::Error> {
+/// A command line that is no command.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// It asked for help or the version: this.
+    Answer(String),
+    /// What is wrong with it, in one line.
+    Mistake(String),
+}
+
+/// In one line, and in runc's words where callers look for them.
+fn refusal(error: &clap::Error, command: Option<&str>) -> Refusal {
+    let rendered = error.render().to_string();
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        return Refusal::Answer(rendered);
+    }
+    let surplus = matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(word)) if !word.starts_with('-'));
+    let count = match error.kind() {
+        ErrorKind::MissingRequiredArgument => true,
+        ErrorKind::UnknownArgument => surplus,
+        _ => false,
+    };
+    if let (true, Some(command)) = (count, command) {
+        let wanted = match command {
+            "kill" if surplus => "a maximum of 2",
+            "kill" => "a minimum of 1",
+            "list" | "spec" => "exactly 0",
+            _ => "exactly 1",
+        };
+        return Refusal::Mistake(format!("\"{command}\" requires {wanted} argument(s): see rt {command} --help"));
+    }
+    let words: Vec<&str> = rendered
+        .lines()
+        .take_while(|line| !line.starts_with("Usage") && !line.starts_with("For more"))
+        .flat_map(str::split_whitespace)
+        .collect();
+    let text = words.join(" ");
+    Refusal::Mistake(format!("{} (see rt --help)", text.strip_prefix("error: ").unwrap_or(&text)))
+}
+
+/// Parse a command line.
+pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Invocation, Refusal> {
     let mut command = Cli::command();
     let mut words: Vec<OsString> = words.collect();
     if words.iter().skip(1).take_while(|word| word.to_str() != Some("--")).any(|word| is_version(word)) && wants_version(&words) {
-        return Err(clap::Error::raw(clap::error::ErrorKind::DisplayVersion, version(words.first())));
+        return Err(Refusal::Answer(version(words.first())));
     }
     for word in words.iter_mut().skip(1) {
         if word.to_str() == Some("--") {
@@ -284,8 +324,12 @@ pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Invocation,
             *word = long;
         }
     }
-    let matches = command.try_get_matches_from_mut(words)?;
-    let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    if words.len() == 1 {
+        return Err(Refusal::Answer(command.render_help().to_string()));
+    }
+    let named = words.iter().find_map(|word| command.find_subcommand(word.to_str()?)).map(|command| command.get_name().to_owned());
+    let matches = command.try_get_matches_from_mut(words).map_err(|error| refusal(&error, named.as_deref()))?;
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| refusal(&error, named.as_deref()))?;
     Ok(Invocation { global: cli.global, command: cli.command })
 }
 
@@ -333,7 +377,7 @@ pub(crate) const SPEC: &str = "1.3.0";
 mod tests {
     use super::*;
 
-    fn parse_words(words: &[&str]) -> Result<Invocation, clap::Error> {
+    fn parse_words(words: &[&str]) -> Result<Invocation, Refusal> {
         parse(words.iter().map(OsString::from))
     }
 
@@ -357,7 +401,7 @@ mod tests {
             &["rt", "--root", "/x", "run", "-b", "/b", "-no-subreaper", "-detach", "web"][..],
             &["rt", "run", "web", "--bundle=/b", "--root=/x", "--no-subreaper=true", "-d"],
         ] {
-            let parsed = parse_words(words).unwrap_or_else(|error| panic!("{error}"));
+            let parsed = parse_words(words).unwrap_or_else(|error| panic!("{error:?}"));
             assert_eq!(parsed.global.root.as_deref(), Some(std::path::Path::new("/x")));
             let Command::Run(run) = parsed.command else { panic!("not run") };
             assert!(run.no_subreaper && run.detach && run.id == "web" && run.source.bundle.as_os_str() == "/b");
@@ -366,9 +410,8 @@ mod tests {
 
     #[test]
     fn what_runc_is_asked_rt_answers_as_runc() {
-        let error = parse_words(&["/usr/bin/runc", "--version"]).err().expect("an answer");
-        assert!(error.render().to_string().starts_with("runc version "));
-        let error = parse_words(&["rt", "-v"]).err().expect("an answer");
-        assert!(error.render().to_string().starts_with("rt version "));
+        for (words, start) in [(["/usr/bin/runc", "--version"], "runc version "), (["rt", "-v"], "rt version ")] {
+            assert!(matches!(parse_words(&words), Err(Refusal::Answer(text)) if text.starts_with(start)));
+        }
     }
 }

@@ -7,14 +7,13 @@ mod commands;
 mod output;
 mod report;
 
-use args::Invocation;
-use clap::error::ErrorKind;
+use args::{Invocation, Refusal};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let parsed = match args::parse(std::env::args_os()) {
         Ok(parsed) => parsed,
-        Err(error) => return misused(&error),
+        Err(refusal) => return refused(&refusal),
     };
     let Invocation { global, command } = parsed;
     let report = match report::open(&global, command.name(), command.container()) {
@@ -34,14 +33,14 @@ fn main() -> ExitCode {
 }
 
 /// Help and version are answers; everything else is a mistake of the caller's, with status 1 as runc has it.
-fn misused(error: &clap::Error) -> ExitCode {
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            output::print(&error.render().to_string());
+fn refused(refusal: &Refusal) -> ExitCode {
+    match refusal {
+        Refusal::Answer(text) => {
+            output::print(text);
             ExitCode::SUCCESS
         }
-        _ => {
-            eprint!("{}", error.render());
+        Refusal::Mistake(text) => {
+            eprintln!("rt: {text}");
             ExitCode::FAILURE
         }
     }

@@ -44,7 +44,7 @@ pub(crate) fn open(global: &Global, command: &str, container: Option<&str>) -> R
     if level == Level::Debug && log::set_logger(sink).is_ok() {
         log::set_max_level(log::LevelFilter::Debug);
     }
-    let subject = container.map_or_else(|| format!("rt {command}"), |id| format!("rt {command} {id}"));
+    let subject = one_line(&container.map_or_else(|| format!("rt {command}"), |id| format!("rt {command} {id}")));
     Ok(Report { sink, subject })
 }
 

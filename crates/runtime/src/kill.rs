@@ -2,7 +2,8 @@
 
 use crate::{Error, Id, Status, Store, observe};
 use rt_cgroup::Existing;
-use rustix::process::{Signal, pidfd_send_signal};
+use rustix::fd::AsFd;
+use rustix::process;
 
 /// Who gets the signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +13,12 @@ pub enum Scope {
     /// `--all`.
     All,
 }
+
+/// A signal's number: 1 to 64, or 0, which only asks whether somebody is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signal(i32);
+
+const KILL: Signal = Signal(9);
 
 /// Send `signal`.
 ///
@@ -24,22 +31,26 @@ pub fn kill(store: &Store, id: &Id, signal: Signal, scope: Scope) -> Result<(), 
     let running = matches!(observed.status, Status::Created | Status::Running | Status::Paused);
     if scope == Scope::All {
         // Without a pid namespace of its own others may live on after the first process.
-        return if signal == Signal::KILL { Ok(cgroup.kill_all()?) } else { Ok(cgroup.signal_all(signal)?) };
+        return match signal.kernels() {
+            _ if signal == KILL => Ok(cgroup.kill_all()?),
+            Some(signal) => Ok(cgroup.signal_all(signal)?),
+            None => Ok(()),
+        };
     }
     let Some(pidfd) = observed.pidfd.filter(|_| running) else {
         return Err(Error::forbidden("container not running"));
     };
-    if signal == Signal::KILL && !record.rt.own_pids {
+    if signal == KILL && !record.rt.own_pids {
         // As runc: who shares the host's process numbers would otherwise leave processes behind.
         return Ok(cgroup.kill_all()?);
     }
-    match pidfd_send_signal(&pidfd, signal) {
+    match rt_sys::signal::send(pidfd.as_fd(), signal.0) {
         Ok(()) => {}
         Err(rustix::io::Errno::SRCH) => return Err(Error::forbidden("container not running")),
         Err(errno) => return Err(Error::Call { attempt: "signal the container's process", errno }),
     }
     // A frozen process of cgroup v1 would die only when somebody thaws it.
-    if signal == Signal::KILL && observed.status == Status::Paused { Ok(cgroup.thaw()?) } else { Ok(()) }
+    if signal == KILL && observed.status == Status::Paused { Ok(cgroup.thaw()?) } else { Ok(()) }
 }
 
 /// A signal as people write it: `TERM`, `SIGTERM`, `term`, `15`, `RTMIN+1`, `SIGRTMAX-2`.
@@ -47,7 +58,7 @@ pub fn kill(store: &Store, id: &Id, signal: Signal, scope: Scope) -> Result<(), 
 /// # Errors
 /// [`Error::UnknownSignal`].
 pub fn parse_signal(text: &str) -> Result<Signal, Error> {
-    number(text).and_then(Signal::from_named_raw_or_realtime).ok_or_else(|| Error::UnknownSignal(text.to_owned()))
+    number(text).map(Signal).ok_or_else(|| Error::UnknownSignal(text.to_owned()))
 }
 
 /// signal(7): real-time signals from 34 (glibc keeps two) to 64.
@@ -56,7 +67,7 @@ const RTMAX: i32 = 64;
 
 fn number(text: &str) -> Option<i32> {
     if let Ok(number) = text.parse::<i32>() {
-        return (1..=RTMAX).contains(&number).then_some(number);
+        return (0..=RTMAX).contains(&number).then_some(number);
     }
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
@@ -82,14 +93,10 @@ fn number(text: &str) -> Option<i32> {
     (RTMIN..=RTMAX).contains(&number).then_some(number)
 }
 
-/// Both kinds of signal that a number may be.
-trait Any: Sized {
-    fn from_named_raw_or_realtime(number: i32) -> Option<Self>;
-}
-
-impl Any for Signal {
-    fn from_named_raw_or_realtime(number: i32) -> Option<Self> {
-        Self::from_named_raw(number).or_else(|| rt_sys::signal::realtime(number))
+impl Signal {
+    /// As rustix has it; 0 is none.
+    fn kernels(self) -> Option<process::Signal> {
+        process::Signal::from_named_raw(self.0).or_else(|| rt_sys::signal::realtime(self.0))
     }
 }
 
@@ -105,7 +112,7 @@ mod tests {
         for (text, expected) in [("RTMIN", 34), ("SIGRTMIN+1", 35), ("rtmax-2", 62), ("SIGRTMAX", 64), ("CLD", 17), ("64", 64)] {
             assert_eq!(number(text), Some(expected), "{text}");
         }
-        for text in ["", "0", "65", "-1", "FOO", "RTMIN+31", "RTMIN-1", "SIG", "9 "] {
+        for text in ["", "65", "-1", "FOO", "RTMIN+31", "RTMIN-1", "SIG", "9 "] {
             assert_eq!(number(text), None, "{text:?}");
         }
     }

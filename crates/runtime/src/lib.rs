@@ -26,7 +26,7 @@ pub use delete::{Force, delete};
 pub use error::Error;
 pub use explain::{Explanation, explain};
 pub use id::Id;
-pub use kill::{Scope, kill, parse_signal};
+pub use kill::{Scope, Signal, kill, parse_signal};
 pub use run::{After, Run, run};
 pub use start::start;
 pub use status::{Observed, Status, observe};

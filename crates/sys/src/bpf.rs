@@ -7,6 +7,7 @@ use rustix::io::Errno;
 
 const BPF_PROG_LOAD: usize = 5;
 const BPF_PROG_ATTACH: usize = 8;
+const BPF_PROG_DETACH: usize = 9;
 const BPF_PROG_TYPE_CGROUP_DEVICE: u32 = 15;
 const BPF_CGROUP_DEVICE: u32 = 6;
 const BPF_F_ALLOW_MULTI: u32 = 1 << 1;
@@ -37,6 +38,8 @@ pub fn load_device_program(instructions: &[u64]) -> Result<OwnedFd, Errno> {
     attr.0[1] = u32::try_from(instructions.len()).map_err(|_| Errno::TOOBIG)?;
     attr.pointer(2, instructions.as_ptr().addr());
     attr.pointer(4, c"Apache".as_ptr().addr());
+    // What bpftool shows it as, 16 bytes.
+    attr.0[12..15].copy_from_slice(&[b"rt_d", b"evic", b"es\0\0"].map(|part| u32::from_ne_bytes(*part)));
     // SAFETY: the kernel reads the instructions and the licence, both alive past the call, and writes nothing.
     let fd = unsafe { call(BPF_PROG_LOAD, &attr) }?;
     let fd = RawFd::try_from(fd).map_err(|_| Errno::BADF)?;
@@ -49,13 +52,23 @@ pub fn load_device_program(instructions: &[u64]) -> Result<OwnedFd, Errno> {
 ///
 /// EPERM: no CAP_NET_ADMIN, or a program above was attached without BPF_F_ALLOW_MULTI.
 pub fn attach_device_program(cgroup: BorrowedFd<'_>, program: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: no word of this member is a pointer.
+    unsafe { call(BPF_PROG_ATTACH, &attachment(cgroup, program, BPF_F_ALLOW_MULTI)) }.map(drop)
+}
+
+/// Take back what [`attach_device_program`] did. ENOENT: it is not attached.
+pub fn detach_device_program(cgroup: BorrowedFd<'_>, program: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: no word of this member is a pointer.
+    unsafe { call(BPF_PROG_DETACH, &attachment(cgroup, program, 0)) }.map(drop)
+}
+
+fn attachment(cgroup: BorrowedFd<'_>, program: BorrowedFd<'_>, flags: u32) -> Attr {
     let mut attr = Attr::ZERO;
     attr.0[0] = cgroup.as_raw_fd().cast_unsigned();
     attr.0[1] = program.as_raw_fd().cast_unsigned();
     attr.0[2] = BPF_CGROUP_DEVICE;
-    attr.0[3] = BPF_F_ALLOW_MULTI;
-    // SAFETY: no word of this member is a pointer.
-    unsafe { call(BPF_PROG_ATTACH, &attr) }.map(drop)
+    attr.0[3] = flags;
+    attr
 }
 
 /// # Safety

@@ -1,7 +1,7 @@
 //! Scheduling attributes, I/O priority, execution domain.
 
 use crate::raw::syscall3;
-use linux_raw_sys::general::{__NR_ioprio_set, __NR_personality, __NR_sched_setattr};
+use linux_raw_sys::general::{__NR_ioprio_set, __NR_personality, __NR_sched_setaffinity, __NR_sched_setattr};
 use rustix::io::Errno;
 
 /// `struct sched_attr` of sched_setattr(2), version 0 (Linux 3.14).
@@ -43,4 +43,12 @@ pub fn set_io_priority(value: u32) -> Result<(), Errno> {
 pub fn set_personality(persona: u32) -> Result<(), Errno> {
     // SAFETY: one number.
     unsafe { syscall3(__NR_personality, persona as usize, 0, 0) }.map(drop)
+}
+
+/// `sched_setaffinity(2)` of the calling thread to all processors; the kernel leaves out what the cpuset does not allow.
+pub fn use_every_processor() -> Result<(), Errno> {
+    // 8192 processors: as many as Linux can be built for.
+    let all = [u64::MAX; 128];
+    // SAFETY: the kernel reads the mask's 1024 bytes.
+    unsafe { syscall3(__NR_sched_setaffinity, 0, size_of_val(&all), (&raw const all).addr()) }.map(drop)
 }

@@ -1,8 +1,8 @@
 //! Signal dispositions and mask of the calling process, put back to what a fresh program expects.
 
 use crate::raw::syscall6;
-use linux_raw_sys::general::{__NR_rt_sigaction, __NR_rt_sigprocmask, __NR_signalfd4, SIG_SETMASK};
-use rustix::fd::{BorrowedFd, FromRawFd, OwnedFd};
+use linux_raw_sys::general::{__NR_rt_sigaction, __NR_rt_sigprocmask, __NR_pidfd_send_signal, __NR_signalfd4, SIG_SETMASK};
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::Signal;
 
@@ -41,6 +41,13 @@ pub fn read(signals: BorrowedFd<'_>) -> Option<u8> {
     let mut info = [0u8; 128];
     let len = rustix::io::read(signals, &mut info).ok()?;
     (len == info.len()).then(|| info[0])
+}
+
+/// pidfd_send_signal(2) of signal `number`, real-time ones and 0 (which only asks) included.
+pub fn send(process: BorrowedFd<'_>, number: i32) -> Result<(), Errno> {
+    let args = [process.as_raw_fd() as usize, number as usize, 0, 0, 0, 0];
+    // SAFETY: no siginfo is handed over, so the kernel reads no memory.
+    unsafe { syscall6(__NR_pidfd_send_signal, args) }.map(drop)
 }
 
 /// Real-time signal `number`, 34 to 64: those that glibc leaves to programs.

@@ -25,9 +25,9 @@ message! {
         SessionKeyring { name: Text<'a>, },
         /// Cut the mount namespace off from the host's: mount(2) on /, recursively. Before any mount.
         Propagation { change: Propagate, tree: Tree, },
-        /// Clone the root file system's tree, make it private, lay it over itself and hold it: open_tree(2),
-        /// mount_setattr(2), move_mount(2). Every later path is resolved below this descriptor.
-        OpenRoot { path: Text<'a>, parent: Parent, },
+        /// Clone the root file system's tree, make it private (unless it is to stay a slave), lay it over itself and hold
+        /// it: open_tree(2), mount_setattr(2), move_mount(2). Every later path is resolved below this descriptor.
+        OpenRoot { path: Text<'a>, change: Propagate, parent: Parent, },
         /// Mount a file system: mount(2) on a descriptor of its target, or fsopen(2) and fsmount(2) where the plan
         /// `hold`s it (a number from 1) for later steps to start from.
         Mount { fstype: Text<'a>, source: Text<'a>, target: Target<'a>, flags: u32, data: Text<'a>, hold: u8, copy_up: bool, },
@@ -96,6 +96,8 @@ message! {
         EnterDirectory { path: Text<'a>, },
         /// As `EnterDirectory` for the user, where root could not; then getcwd(2) must lie inside.
         VerifyDirectory { path: Text<'a>, },
+        /// Use every processor that the cgroup allows, whatever the caller was bound to: sched_setaffinity(2).
+        ResetAffinity {},
         /// prctl(2), PR_CAPBSET_DROP of what is not in `keep`. While CAP_SETPCAP is there.
         BoundingSet { keep: u64, last: u8, },
         /// setgroups(2).
@@ -430,7 +432,7 @@ impl Display for Step<'_> {
             Self::NewSession {} => f.write_str("start a session"),
             Self::SessionKeyring { name } => write!(f, "join a new session keyring {name}"),
             Self::Propagation { change, tree } => write!(f, "make / {}{change}", r(tree)),
-            Self::OpenRoot { path, parent } => write!(f, "open the root {path}{}", spaced(parent.words())),
+            Self::OpenRoot { path, parent, .. } => write!(f, "open the root {path}{}", spaced(parent.words())),
             Self::Mount { fstype, source, target, flags, data, hold, copy_up } => {
                 write!(f, "mount {fstype} on {target}")?;
                 if source != fstype && !source.is_empty() {
@@ -488,6 +490,7 @@ impl Display for Step<'_> {
             Self::OwnStdio { uid } => write!(f, "give stdio to user {uid}"),
             Self::EnterDirectory { path } => write!(f, "enter the working directory {path}"),
             Self::VerifyDirectory { path } => write!(f, "verify the working directory {path}"),
+            Self::ResetAffinity {} => f.write_str("use every processor that the cgroup allows"),
             Self::BoundingSet { keep, .. } => write!(f, "keep {} in the bounding set", CapabilityNames(keep)),
             Self::Groups { ids } if ids.is_empty() => f.write_str("drop all additional groups"),
             Self::Groups { ids } => write!(f, "set the additional groups {ids}"),

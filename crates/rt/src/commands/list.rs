@@ -9,13 +9,12 @@ use std::collections::HashMap;
 
 pub(super) fn list(global: &Global, args: &ListArgs) -> Result<(), Error> {
     let store = store(global)?;
+    let states = states(&store)?;
     if args.quiet {
-        for id in store.ids()? {
-            print(&format!("{id}\n"));
-        }
+        let names: String = states.iter().map(|state| format!("{}\n", state.id)).collect();
+        print(&names);
         return Ok(());
     }
-    let states = states(&store)?;
     match args.format {
         // Nothing is `null`, as Go has it.
         ListFormat::Json if states.is_empty() => print("null\n"),
