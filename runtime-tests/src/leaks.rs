@@ -113,19 +113,19 @@ pub(crate) fn remove_cgroups(id: &str) {
     }
 }
 
-/// Processes that belong to a container, with their names: they are in its cgroup, they have its directory in their
-/// mounts, or they were called with its name.
+/// Processes that belong to a container, with their names: they are in its cgroup, its bundle is their root, or they were
+/// called with its name.
 pub(crate) fn processes_of(id: &str, home: &Path) -> Vec<(i32, String)> {
     let home = home.to_string_lossy();
-    let ours = fs::read_link("/proc/self/ns/mnt").ok();
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
         let read =
             |file: &str| String::from_utf8_lossy(&fs::read(entry.path().join(file)).unwrap_or_default()).into_owned();
-        let mounts = || fs::read_link(entry.path().join("ns/mnt")).ok() != ours && read("mountinfo").contains(&*home);
-        let named = |text: &str| text.contains(id) || text.contains(&*home);
-        if named(&read("cmdline")) || read("cgroup").contains(id) || mounts() {
+        // Its root, and no other mount: until it has entered its root, every container has the mounts of all tests.
+        let rooted =
+            || mountinfo::mounts(&read("mountinfo")).iter().any(|it| it.point == "/" && it.root.contains(&*home));
+        if read("cmdline").contains(id) || read("cgroup").contains(id) || rooted() {
             found.push((pid, read("comm").trim_end().to_owned()));
         }
     }

@@ -531,7 +531,8 @@ fn list_passes_over_what_is_no_container() {
 #[test]
 fn unknown_list_format_is_refused() {
     let container = Container::new("list");
-    container.call(["list", "--format", "yaml"]).output().refused().says("invalid format option");
+    let words = if differs("wording") { "invalid format option" } else { "yaml" };
+    container.call(["list", "--format", "yaml"]).output().refused().says(words);
 }
 
 // ---- spec ----
@@ -546,13 +547,15 @@ fn spec_writes_the_config_that_everybody_starts_from() {
     let mut written: Value = serde_json::from_str(&text).expect("it is JSON");
 
     let mut expected = base_config();
-    expected["process"]["terminal"] = json!(true);
     if cgroup_v2() {
         expected["linux"]["namespaces"].as_array_mut().expect("a list").push(json!({ "type": "cgroup" }));
     }
-    for free in ["ociVersion", "hostname"] {
-        expected[free] = written[free].take();
-        written[free] = expected[free].clone();
+    // Newer runcs leave the ambient set out; what it is called and whether it has a terminal is everybody's own.
+    for config in [&mut written, &mut expected] {
+        config["process"]["capabilities"].as_object_mut().expect("an object").remove("ambient");
+        config["process"]["terminal"].take();
+        config["ociVersion"].take();
+        config["hostname"].take();
     }
     assert_eq!(written, expected);
 }

@@ -1,6 +1,6 @@
 //! The one executor: it writes what was computed into the files of a cgroup.
 
-use crate::controllers::{Refusal, hand_down};
+use crate::controllers::{ACCOUNTED, Refusal, hand_down};
 use crate::error::Error;
 use crate::files::{Dir, open, write};
 use crate::layout::{Hierarchy, Layout};
@@ -38,21 +38,24 @@ pub(crate) fn check_v1(layout: &Layout, writes: &[Write]) -> Result<(), Error> {
 
 /// The writes for v2. A file that is not there is a controller that is not handed down, until that has been tried.
 pub(crate) fn write_v2(hierarchy: &Hierarchy, dir: &Dir, writes: &[Write]) -> Result<(), Error> {
-    let mut tried = false;
+    let mut tried: Vec<&str> = Vec::new();
+    let needed = writes.iter().filter(|write| write.missing != Missing::Skip).map(|write| &*write.controller);
+    let mut wished: Vec<&str> = needed.chain(ACCOUNTED).collect();
+    wished.sort_unstable();
+    wished.dedup();
     let mut enable = |write: &Write| {
-        if std::mem::replace(&mut tried, true) || write.controller == "cgroup" {
+        let Some(controller) = wished.iter().find(|name| **name == write.controller && **name != "cgroup") else {
+            return Ok(());
+        };
+        if tried.contains(controller) {
             return Ok(());
         }
-        let needed = writes.iter().filter(|write| write.missing != Missing::Skip && write.controller != "cgroup");
-        let mut wanted: Vec<&str> = needed.map(|write| &*write.controller).collect();
-        wanted.sort_unstable();
-        wanted.dedup();
-        hand_down(&hierarchy.mount, parent(&dir.path), &wanted, &ACCOUNTED).map_err(|refusal| match refusal {
+        tried.push(controller);
+        // All that is needed in one go, because each is slow; but only this one must be had now.
+        hand_down(&hierarchy.mount, parent(&dir.path), &[controller], &wished).map_err(|refusal| match refusal {
             Refusal::Other(error) => error,
-            Refusal::Missing { controller, place } => {
-                let asking = writes.iter().find(|write| write.controller == controller);
-                let field = asking.map_or("linux.resources".into(), |write| write.field.clone());
-                Error::NoController { field, controller: controller.into(), place }
+            Refusal::Missing { place } => {
+                Error::NoController { field: write.field.clone(), controller: write.controller.clone(), place }
             }
         })
     };

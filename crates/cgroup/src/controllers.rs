@@ -13,7 +13,9 @@ pub(crate) const THREADED: &str = "a cgroup below a threaded one can hold thread
 
 /// Why a controller was not handed down.
 pub(crate) enum Refusal {
-    Missing { controller: String, place: String },
+    /// No cgroup on the way up has it. The file that says so.
+    Missing { place: String },
+    /// It is there, but will not go down.
     Other(Error),
 }
 
@@ -31,8 +33,8 @@ pub(crate) fn hand_down(mount: &str, path: &str, wanted: &[&str], wished: &[&str
         hand_down(mount, parent(path), &wanted_above, &wished_above)?;
         controllers = own()?;
     }
-    if let Some(name) = lacking(wanted, &controllers).first() {
-        return Err(Refusal::Missing { controller: (*name).to_owned(), place: dir.file("cgroup.controllers") });
+    if !lacking(wanted, &controllers).is_empty() {
+        return Err(Refusal::Missing { place: dir.file("cgroup.controllers") });
     }
     let missing = lacking(wished, &controllers);
     let mut both = wanted.to_vec();

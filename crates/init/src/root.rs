@@ -86,12 +86,14 @@ pub(crate) fn enter(hands: &mut Hands, how: Enter) -> Done {
     fchdir(hands.root()?).at(Part::Chdir)?;
     match how {
         Enter::Pivot | Enter::PivotShared => {
-            // Onto itself: the old root ends on top of the new one, where `.` still is, and needs no directory.
+            let old = if how == Enter::PivotShared { Some(directory(CWD, c"/").at(Part::Chdir)?) } else { None };
+            // Onto itself: the old root ends on top of the new one and needs no directory.
             pivot_root(c".", c".")?;
-            if how == Enter::PivotShared {
-                // The host's namespace would see the unmount below.
-                let slave = MountPropagationFlags::from_bits_retain(Propagate::Slave.flag() | MS_REC);
-                mount_change(c".", slave).at(Part::Detach)?;
+            if let Some(old) = old {
+                // The host's namespace would see the unmount below. Through the descriptor: `.` is beneath the old root.
+                let slave = Attributes { propagation: u64::from(Propagate::Slave.flag()), ..Attributes::default() };
+                set_attributes(old.as_fd(), Depth::Tree, slave).at(Part::Detach)?;
+                old.leave();
             }
             unmount(c".", UnmountFlags::DETACH).at(Part::Detach)?;
         }

@@ -27,9 +27,10 @@ pub(crate) fn open(spec: &Spec<'_>, path: &str, steps: &mut Steps) -> Result<(),
     let own = own(spec, Namespace::Mount);
     if own != Own::Host {
         let (change, tree) = match asked {
+            Some(shared @ (Propagate::Shared, _)) => shared,
+            Some((Propagate::Slave, _)) => (Propagate::Slave, Tree::Whole),
             // What is unbindable can't be cloned: that comes when everything is in place.
-            Some((Propagate::Unbindable, tree)) => (Propagate::Private, tree),
-            Some(asked) => asked,
+            Some(_) => (Propagate::Private, Tree::Whole),
             // Host mounts still arrive below binds that do not say otherwise, as with runc. Where no mount wants them,
             // private saves a call for each bind.
             None if all_private(spec) => (Propagate::Private, Tree::Whole),
@@ -38,12 +39,9 @@ pub(crate) fn open(spec: &Spec<'_>, path: &str, steps: &mut Steps) -> Result<(),
         steps.push(Step::Propagation { change, tree });
     }
     let parent = match asked {
-        Some((Propagate::Shared, _)) => Parent::MakePrivate,
-        // Only the root mount was cut off: what it lies in may still be shared.
-        Some((_, Tree::Top)) => Parent::MakePrivate,
+        Some((Propagate::Shared, _)) if own != Own::Host => Parent::MakePrivate,
         _ => Parent::Keep,
     };
-    let parent = if own == Own::Host { Parent::Keep } else { parent };
     let change = match asked {
         Some((Propagate::Slave, _)) if own != Own::Host => Propagate::Keep,
         _ => Propagate::Private,
@@ -109,7 +107,7 @@ fn sets_up_dev(spec: &Spec<'_>) -> bool {
 /// The way in: pivot, move or chroot, decided here and nowhere else.
 pub(crate) fn enter(spec: &Spec<'_>, host: &Host, request: &Request, steps: &mut Steps) {
     let asked = propagation(&spec.linux.rootfs_propagation);
-    let shared = matches!(asked, Some((Propagate::Shared, _) | (_, Tree::Top)));
+    let shared = matches!(asked, Some((Propagate::Shared, _)));
     let how = match own(spec, Namespace::Mount) {
         Own::Host => Enter::Chroot,
         _ if request.root_by_move => Enter::Move,
@@ -123,10 +121,6 @@ pub(crate) fn enter(spec: &Spec<'_>, host: &Host, request: &Request, steps: &mut
         }
     }
     steps.push(Step::EnterRoot { how });
-    // Private it is already.
-    if let Some((change, tree)) = asked.filter(|(change, _)| *change != Propagate::Private && how != Enter::Chroot) {
-        steps.push(Step::RootPropagation { change, tree });
-    }
 }
 
 /// Host name, domain name, and the network interface that every container has.
@@ -161,6 +155,11 @@ pub(crate) fn harden(spec: &Spec<'_>, targets: &mut Targets, steps: &mut Steps) 
     }
     if spec.root.as_ref().is_some_and(|root| root.readonly) {
         steps.push(Step::ReadOnlyRoot {});
+    }
+    // What is unbindable can't be bound on itself, so this is last; private it is already.
+    let asked = propagation(&spec.linux.rootfs_propagation).filter(|(change, _)| *change != Propagate::Private);
+    if let Some((change, tree)) = asked.filter(|_| own(spec, Namespace::Mount) != Own::Host) {
+        steps.push(Step::RootPropagation { change, tree });
     }
     Ok(())
 }

@@ -52,7 +52,8 @@ message! {
         /// Make the held tree the root: pivot_root(2), or mount(2) MS_MOVE and chroot(2), or chroot(2) alone.
         /// From here on no path of the host can be named.
         EnterRoot { how: Enter, },
-        /// rootfsPropagation, on the new root. After `EnterRoot`, or the host's namespace would see it.
+        /// rootfsPropagation, on the new root. After `EnterRoot`, or the host's namespace would see it, and after what is
+        /// bound on itself, which an unbindable mount can't be.
         RootPropagation { change: Propagate, tree: Tree, },
         /// A procfs of our own that nothing in the container can have mounted over, held: fsopen(2), fsmount(2).
         /// Where the plan has none that is writable and someone writes to one (CVE-2019-16884).
