@@ -793,7 +793,7 @@ fn standard_output_and_error_are_kept_apart() {
 fn standard_streams_of_another_user_can_be_reopened() {
     // `echo > /dev/stdout` opens the file anew: it must still be allowed when the process is not root.
     let container = Container::new("streams")
-        .through(r#"exec "$@" < <(echo in) > >(cat) 2> >(cat >&2)"#)
+        .through(r#"exec 4>&1; { "$@" 4>&- < <(echo in) | cat >&4; } 2>&1 | cat >&2"#)
         .user(1000, 1000)
         .script("cat /dev/stdin > /dev/stdout; echo err > /dev/stderr");
     let output = container.run();
