@@ -2,7 +2,7 @@
 
 use crate::fd::Fd;
 use crate::hands::{At, Done, Failure, Hands};
-use crate::mounts::{file_type, is_null};
+use crate::mounts::{file_type, is_null, stat};
 use crate::path::{self, Kind, Last, rest};
 use crate::root::attach;
 use core::ffi::CStr;
@@ -72,7 +72,7 @@ pub(crate) fn make(hands: &Hands, target: Target<'_>, device: Device) -> Done {
 pub(crate) fn bind(hands: &Hands, target: Target<'_>, device: Device) -> Done {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     let source = open_tree(CWD, target.path.c(), flags).map(Fd::from).at(Part::Source)?;
-    let stat = fstat(&source).at(Part::Source)?;
+    let stat = stat(&source).at(Part::Source)?;
     let kind = match device.kind {
         DeviceKind::Block => FileType::BlockDevice,
         _ => FileType::CharacterDevice,
@@ -89,27 +89,27 @@ pub(crate) fn bind(hands: &Hands, target: Target<'_>, device: Device) -> Done {
 
 /// Descriptors 0 to 2 that are /dev/null become the container's: the host's would keep the host's /dev busy, and no
 /// checkpoint could restore them.
-pub(crate) fn reopen_null(hands: &Hands, target: Target<'_>) -> Done {
+pub(crate) fn reopen_null(hands: &mut Hands, target: Target<'_>) -> Done {
     for standard in standard() {
         match fstat(standard) {
             Ok(stat) if is_null(&stat) => {}
             // Also one that the caller closed.
             _ => continue,
         }
-        let null = match path::open(hands.base(target)?, rest(target).c(), OFlags::RDWR | OFlags::NOCTTY, Last::Keep) {
-            // An image without one, or with something else in its place: the host's serves.
-            Err(_) => return Ok(()),
-            Ok(null) => null,
-        };
-        if !is_null(&fstat(&null)?) {
-            return Ok(());
+        if hands.null.is_none() {
+            let found = path::open(hands.base(target)?, rest(target).c(), OFlags::RDWR | OFlags::NOCTTY, Last::Keep);
+            match found.and_then(|null| stat(&null).map(|stat| (null, stat))) {
+                Ok((null, stat)) if is_null(&stat) => hands.null = Some(null),
+                // An image without one, or with something else in its place: the host's serves.
+                _ => return Ok(()),
+            }
         }
+        let Some(null) = &hands.null else { return Ok(()) };
         match standard.as_raw_fd() {
-            0 => rustix::stdio::dup2_stdin(&null)?,
-            1 => rustix::stdio::dup2_stdout(&null)?,
-            _ => rustix::stdio::dup2_stderr(&null)?,
+            0 => rustix::stdio::dup2_stdin(null)?,
+            1 => rustix::stdio::dup2_stdout(null)?,
+            _ => rustix::stdio::dup2_stderr(null)?,
         }
-        null.leave();
     }
     Ok(())
 }

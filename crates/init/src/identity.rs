@@ -55,9 +55,14 @@ pub(crate) fn own_stdio(uid: u32) -> Done {
     Ok(())
 }
 
+#[inline(never)]
 pub(crate) fn groups(ids: Texts<'_>) -> Done {
     // NGROUPS_MAX of them would be 256 KiB: a mapping, not the stack.
-    let table = rt_sys::map::groups(ids.len())?;
+    let mut small = [Gid::ROOT; 32];
+    let table = match small.get_mut(..ids.len()) {
+        Some(table) => table,
+        None => rt_sys::map::groups(ids.len())?,
+    };
     for (slot, id) in table.iter_mut().zip(ids.iter()) {
         let number = core::str::from_utf8(id.to_bytes()).ok().and_then(|text| text.parse().ok());
         *slot = Gid::from_raw(number.ok_or(Errno::INVAL)?);
@@ -75,13 +80,9 @@ pub(crate) fn become_user(uid: u32, gid: u32) -> Done {
     Ok(set_thread_res_uid(uid, uid, uid)?)
 }
 
-pub(crate) fn bounding_set(keep: u64, last: u8) -> Done {
-    for number in (0..=u32::from(last)).filter(|number| keep.wrapping_shr(*number) & 1 == 0) {
-        match remove_capability_from_bounding_set(one(number)) {
-            // A capability that this kernel does not know can't be had either.
-            Err(Errno::INVAL) => break,
-            answer => answer?,
-        }
+pub(crate) fn bounding_set(lose: u64) -> Done {
+    for number in (0..64u32).filter(|number| lose.wrapping_shr(*number) & 1 == 1) {
+        remove_capability_from_bounding_set(one(number))?;
     }
     Ok(())
 }

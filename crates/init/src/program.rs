@@ -62,8 +62,11 @@ fn try_exec(args: Texts<'_>, env: Texts<'_>, search: Text<'_>, home: Text<'_>) -
         find_home(home.bytes(), &mut variable)?;
         Some(variable.c())
     };
-    let args_table = map::words(args.len().saturating_add(1))?;
-    let env_table = map::words(env.len().saturating_add(2))?;
+    // Most are small; the rest gets a mapping.
+    let count = args.len().saturating_add(env.len()).saturating_add(3);
+    let mut small = [0usize; 128];
+    let table = if count <= small.len() { &mut small[..] } else { map::words(count)? };
+    let (args_table, env_table) = table.split_at_mut_checked(args.len().saturating_add(1)).ok_or(Errno::TOOBIG)?;
     let words = Words::new(args_table, args.iter()).ok_or(Errno::TOOBIG)?;
     let variables = Words::new(env_table, env.iter().chain(home)).ok_or(Errno::TOOBIG)?;
     let name = args.iter().next().ok_or(Errno::INVAL)?;

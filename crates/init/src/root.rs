@@ -95,7 +95,8 @@ pub(crate) fn enter(hands: &mut Hands, how: Enter) -> Done {
                 set_attributes(old.as_fd(), Depth::Tree, slave).at(Part::Detach)?;
                 old.leave();
             }
-            unmount(c".", UnmountFlags::DETACH).at(Part::Detach)?;
+            // The working directory is the new root already.
+            return unmount(c".", UnmountFlags::DETACH).at(Part::Detach);
         }
         Enter::Move => {
             mount_move(c".", c"/")?;

@@ -103,18 +103,20 @@ fn apply(step: Step<'_>, hands: &mut Hands) -> Done {
         Step::EnterDirectory { path } => root::enter_directory(hands, path.c())?,
         Step::VerifyDirectory { path } => root::verify_directory(hands, path.c())?,
         Step::ResetAffinity {} => rt_sys::sched::use_every_processor()?,
-        Step::BoundingSet { keep, last } => identity::bounding_set(keep, last)?,
+        Step::BoundingSet { lose, .. } => identity::bounding_set(lose)?,
         Step::Groups { ids } => identity::groups(ids)?,
         Step::User { uid, gid } => identity::become_user(uid, gid)?,
         Step::CapabilitySets { sets } => identity::capabilities(sets)?,
         Step::NoNewPrivileges {} => set_no_new_privs(true)?,
         Step::FindProgram { name, path } => program::find(name, path)?,
-        Step::Ready { first } => {
-            hands.close_used(first)?;
+        Step::Ready {} => {
             hands.report(Report::Ready).at(Part::Talk)?;
             hands.await_order()?;
         }
-        Step::AwaitStart {} => await_start(hands)?,
+        Step::AwaitStart { first } => {
+            hands.close_used(first)?;
+            await_start(hands)?;
+        }
         Step::CloseDescriptors { first } => fd::close_on_exec_from(first)?,
         Step::Exec { args, env, path, home } => return Err(program::exec(args, env, path, home)),
     }

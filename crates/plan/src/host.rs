@@ -12,8 +12,6 @@ pub struct Host {
     pub permitted: u64,
     /// Capabilities that it and its children may ever have.
     pub bounding: u64,
-    /// The highest capability that the kernel knows.
-    pub last_capability: u8,
     /// Signals that its caller ignores; bit 0 is signal 1.
     pub ignored_signals: u64,
     /// AppArmor is enabled.

@@ -3,6 +3,7 @@
 use crate::error::invalid;
 use crate::host::{Cgroups, Hierarchy, Host};
 use crate::namespaces::{Own, own};
+use crate::rootfs::is_cut_off;
 use crate::options::{Options, READ_ONLY, SUPERBLOCK};
 use crate::spec::{Mount, Spec};
 use crate::targets::{Kind, Targets, clean};
@@ -37,11 +38,12 @@ pub(crate) fn all(
     warnings: &mut Vec<String>,
 ) -> Result<Targets, Error> {
     let mut targets = Targets::default();
+    let cut_off = is_cut_off(spec);
     for (index, mount) in spec.mounts.iter().enumerate() {
         let field = format!("mounts[{index}]");
         let destination = destination(mount, &field, warnings)?;
         let options = Options::parse(mount.options.iter().map(|option| &**option));
-        let one = One { spec, host, bundle, field: &field, mount, destination: &destination, options: &options };
+        let one = One { spec, host, bundle, field: &field, mount, destination: &destination, options: &options, cut_off };
         one.plan(steps, &mut targets)?;
     }
     Ok(targets)
@@ -68,6 +70,8 @@ struct One<'a> {
     mount: &'a Mount<'a>,
     destination: &'a str,
     options: &'a Options,
+    /// Every mount of the container's namespace is private.
+    cut_off: bool,
 }
 
 impl One<'_> {
@@ -160,13 +164,22 @@ impl One<'_> {
         if self.is_closed_late() {
             top.set &= !RDONLY;
         }
+        let mut whole = self.options.whole();
+        if self.cut_off {
+            // A clone made in a namespace of private mounts is private already.
+            for change in [&mut top, &mut whole] {
+                if change.propagation == Propagate::Private {
+                    change.propagation = Propagate::Keep;
+                }
+            }
+        }
         steps.push(Step::Bind {
             source: source.as_str().into(),
             target: targets.find(self.destination),
             tree: self.options.bind.unwrap_or(Tree::Top),
             follow: self.options.follow(),
             top,
-            whole: self.options.whole(),
+            whole,
         });
         Ok(())
     }

@@ -114,7 +114,8 @@ pub(crate) fn become_it(
 /// Bounding set first, while CAP_SETPCAP is there; groups before the user, while CAP_SETGID is; the sets last.
 fn identity(process: &Process<'_>, host: &Host, steps: &mut Steps, warnings: &mut Vec<String>) {
     let (bounding, sets) = capabilities(process, host, warnings);
-    steps.push(Step::BoundingSet { keep: bounding, last: host.last_capability });
+    // What is not in the runtime's own set can't come into the container's.
+    steps.push(Step::BoundingSet { keep: bounding, lose: host.bounding & !bounding });
     let groups: Vec<u8> = process.user.additional_gids.iter().flat_map(|gid| format!("{gid}\0").into_bytes()).collect();
     steps.push(Step::Groups { ids: Texts::new(&groups) });
     let (uid, gid) = (process.user.uid, process.user.gid);
@@ -274,9 +275,9 @@ pub(crate) fn wait_and_exec(spec: &Spec<'_>, request: &Request, steps: &mut Step
         steps.push(Step::FindProgram { name: process.args.first().map_or("", |name| name).into(), path: path.into() });
     }
     let first = request.preserved.saturating_add(3);
-    steps.push(Step::Ready { first });
+    steps.push(Step::Ready {});
     if request.wait == Wait::Start {
-        steps.push(Step::AwaitStart {});
+        steps.push(Step::AwaitStart { first });
     }
     steps.push(Step::CloseDescriptors { first });
     let home = match variables.iter().any(|variable| variable.starts_with("HOME=") && variable.len() > 5) {
@@ -297,9 +298,9 @@ fn words(text: &str) -> impl Iterator<Item = u8> {
 /// they take).
 fn environment<'a>(process: &'a Process<'_>, request: &Request) -> Vec<std::borrow::Cow<'a, str>> {
     use std::borrow::Cow;
-    use std::collections::HashSet;
+    use std::collections::BTreeSet;
     let mut variables: Vec<Cow<'a, str>> = Vec::with_capacity(process.env.len() + 2);
-    let mut seen = HashSet::new();
+    let mut seen = BTreeSet::new();
     let listen = (request.listen > 0).then(|| [format!("LISTEN_FDS={}", request.listen), "LISTEN_PID=1".to_owned()]);
     let listen = listen.into_iter().flatten().rev().map(Cow::Owned);
     let given = process.env.iter().rev().map(|variable| Cow::Borrowed(&**variable));

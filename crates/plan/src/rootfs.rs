@@ -33,7 +33,7 @@ pub(crate) fn open(spec: &Spec<'_>, path: &str, steps: &mut Steps) -> Result<(),
             Some(_) => (Propagate::Private, Tree::Whole),
             // Host mounts still arrive below binds that do not say otherwise, as with runc. Where no mount wants them,
             // private saves a call for each bind.
-            None if all_private(spec) => (Propagate::Private, Tree::Whole),
+            None if is_cut_off(spec) => (Propagate::Private, Tree::Whole),
             None => (Propagate::Slave, Tree::Whole),
         };
         steps.push(Step::Propagation { change, tree });
@@ -63,8 +63,9 @@ fn rootfs_propagation(spec: &Spec<'_>) -> Result<Option<(Propagate, Tree)>, Erro
     }
 }
 
-fn all_private(spec: &Spec<'_>) -> bool {
-    spec.mounts.iter().all(|mount| {
+/// Whether no mount of the container wants to hear of the host's.
+pub(crate) fn is_cut_off(spec: &Spec<'_>) -> bool {
+    own(spec, Namespace::Mount) != Own::Host && spec.linux.rootfs_propagation.is_empty() && spec.mounts.iter().all(|mount| {
         let options = Options::parse(mount.options.iter().map(|option| &**option));
         let bind = options.bind.is_some() || &*mount.kind == "bind";
         if bind { options.is_private() } else { options.propagation.is_empty() || options.is_private() }

@@ -17,9 +17,9 @@ use std::ffi::CString;
 /// Init on its walk.
 pub(crate) struct Child {
     pub(crate) pid: Pid,
-    pidfd: OwnedFd,
+    /// Taken by `commit`.
+    pidfd: Option<OwnedFd>,
     socket: OwnedFd,
-    committed: bool,
 }
 
 impl Child {
@@ -54,7 +54,7 @@ impl Child {
         });
         drop(entered);
         match child {
-            Ok(child) => Ok(Self { pid: child.pid, pidfd: child.pidfd, socket: ours, committed: false }),
+            Ok(child) => Ok(Self { pid: child.pid, pidfd: Some(child.pidfd), socket: ours }),
             Err(Failure::Clone(errno)) => Err(not_born(errno, plan, cgroup)),
             Err(Failure::Exec(errno)) => Err(Error::Call { attempt: "execute init in the container", errno }),
         }
@@ -96,8 +96,7 @@ impl Child {
 
     /// The container is there: it stays when this is dropped.
     pub(crate) fn commit(mut self) -> OwnedFd {
-        self.committed = true;
-        self.pidfd.as_fd().try_clone_to_owned().unwrap_or_else(|_| unreachable!("a descriptor that is open"))
+        self.pidfd.take().unwrap_or_else(|| unreachable!("only `commit` takes it, and that ends this"))
     }
 
     fn hear(&self) -> Result<Option<Report>, Error> {
@@ -116,7 +115,8 @@ impl Child {
 
     /// Why init left without a word: the kernel killed it, or somebody did.
     fn gone(&self) -> Error {
-        let status = waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).ok().flatten();
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let status = self.pidfd.as_ref().and_then(|pidfd| waitid(WaitId::PidFd(pidfd.as_fd()), options).ok().flatten());
         let signal = status.as_ref().and_then(|status| status.terminating_signal());
         let how = match (signal, status.as_ref().and_then(|status| status.exit_status())) {
             (Some(signal), _) => format!("was killed by signal {signal}"),
@@ -134,9 +134,9 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        if !self.committed {
-            let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
-            let _ = retry_on_intr(|| waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED));
+        if let Some(pidfd) = &self.pidfd {
+            let _ = pidfd_send_signal(pidfd, Signal::KILL);
+            let _ = retry_on_intr(|| waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED));
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::delete::unmount_root;
 use crate::error::On;
 use crate::probe;
 use crate::status::began;
-use crate::store::{Extra, Record, Reserved, Tail, VERSION};
+use crate::store::{Directory, Extra, Record, Reserved, Tail, VERSION};
 use crate::{Error, Id, Store, time};
 use rt_cgroup::{Cgroup, Layout, Place};
 use rt_plan::spec::resources::Resources;
@@ -48,6 +48,7 @@ pub fn create(store: &Store, request: &Create) -> Result<Vec<String>, Error> {
 /// A container that was made.
 pub(crate) struct Made {
     pub(crate) pidfd: OwnedFd,
+    pub(crate) directory: Directory,
     pub(crate) record: Record,
     pub(crate) warnings: Vec<String>,
 }
@@ -72,9 +73,10 @@ pub(crate) fn make(store: &Store, request: &Create, wait: Wait) -> Result<Made, 
 
     let reserved = store.reserve(&request.id)?;
     let mut record = record(&spec, &plan, request, &bundle, place);
-    reserved.place.save(&record)?;
+    reserved.directory().begin(&record)?;
     let cgroup = Cgroup::create(&layout, &record.cgroup_paths, &resources(&spec, &layout))?;
-    let listener = if wait == Wait::Start { Some(reserved.place.listen()?) } else { None };
+    record.cgroup_paths = cgroup.place().clone();
+    let listener = if wait == Wait::Start { Some(reserved.directory().listen()?) } else { None };
     let child = Child::spawn(&plan, &host, &cgroup, listener.as_ref())?;
     log::debug!("init is process {}", child.pid.as_raw_nonzero());
     // Declared after `child`, so undone before it is: mounts that would stay need the tree that init holds.
@@ -86,7 +88,7 @@ pub(crate) fn make(store: &Store, request: &Create, wait: Wait) -> Result<Made, 
     record.init_process_start = began(child.pid)?.unwrap_or(0);
     record.namespace_paths = namespace_paths(record.init_process_pid);
     record.rt.mount = mounts.id();
-    reserved.place.save(&record)?;
+    reserved.directory().save(&record)?;
     if let Some(path) = &request.pid_file {
         write_pid_file(path, record.init_process_pid)?;
     }
@@ -101,8 +103,8 @@ pub(crate) fn make(store: &Store, request: &Create, wait: Wait) -> Result<Made, 
 fn commit(child: Child, cgroup: Cgroup, reserved: Reserved, mut mounts: Mounts, record: Record, warnings: Vec<String>) -> Made {
     mounts.root = None;
     cgroup.commit();
-    reserved.commit();
-    Made { pidfd: child.commit(), record, warnings }
+    let directory = reserved.commit();
+    Made { pidfd: child.commit(), directory, record, warnings }
 }
 
 /// What this host is, and where the container's cgroup will be.
@@ -164,7 +166,7 @@ fn record(spec: &Spec<'_>, plan: &Plan, request: &Create, bundle: &Bundle, place
 
 /// The steps from the wait on: what `start` may have to name.
 fn tail(plan: &Plan) -> Tail {
-    let Some(first) = plan.steps.iter().position(|step| matches!(step, Step::AwaitStart {})) else { return Tail::default() };
+    let Some(first) = plan.steps.iter().position(|step| matches!(step, Step::AwaitStart { .. })) else { return Tail::default() };
     Tail { first, of: plan.steps.len(), steps: plan.steps.iter().skip(first).map(|step| step.to_string()).collect() }
 }
 

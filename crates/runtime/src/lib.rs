@@ -33,6 +33,15 @@ pub use status::{Observed, Status, observe};
 pub use store::{Record, Store};
 pub use time::seconds_now;
 
+/// Descriptors 0 to 2 are open from here on.
+///
+/// # Errors
+/// [`Error::File`] if there is no /dev/null for one that is not.
+pub fn open_standard_streams() -> Result<(), Error> {
+    use error::On;
+    rt_sys::fd::open_standard().on("open", "/dev/null")
+}
+
 /// Whether rt has root's number: whose default state directory is /run/rt.
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()

@@ -5,22 +5,21 @@ use crate::error::On;
 use rt_cgroup::{Layout, Place};
 use rt_plan::Spec;
 use rt_plan::host::{Cgroups, Hierarchy, Host};
-use rustix::process::{getgid, getuid};
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use std::fs;
 use std::path::Path;
 
 /// What this process may do, and what this kernel has, as far as `spec` wants to know it.
 pub(crate) fn host(spec: &Spec<'_>) -> Result<Host, Error> {
-    let status = fs::read_to_string("/proc/self/status").on("read", "/proc/self/status")?;
+    let status = proc_file("/proc/self/status")?;
     let bits = |name: &str| field(&status, name).and_then(|text| u64::from_str_radix(text, 16).ok()).unwrap_or(0);
-    let bounding = bits("CapBnd:");
+    let id = |name: &str| field(&status, name).and_then(|text| text.split_whitespace().next()?.parse().ok()).unwrap_or(0);
     let labelled = spec.process.as_ref().is_some_and(|process| !process.selinux_label.is_empty());
     Ok(Host {
-        uid: getuid().as_raw(),
-        gid: getgid().as_raw(),
+        uid: id("Uid:"),
+        gid: id("Gid:"),
         permitted: bits("CapEff:"),
-        bounding,
-        last_capability: last_capability(bounding),
+        bounding: bits("CapBnd:"),
         ignored_signals: bits("SigIgn:"),
         apparmor: spec.process.as_ref().is_some_and(|process| !process.apparmor_profile.is_empty()) && apparmor(),
         selinux: (labelled || !spec.linux.mount_label.is_empty()) && Path::new("/sys/fs/selinux/enforce").exists(),
@@ -30,13 +29,13 @@ pub(crate) fn host(spec: &Spec<'_>) -> Result<Host, Error> {
     })
 }
 
-/// A full bounding set tells the highest capability; one that an outer container has cut needs a file read.
-fn last_capability(bounding: u64) -> u8 {
-    if bounding.count_ones() == bounding.trailing_ones() && bounding.count_ones() > 30 {
-        return u8::try_from(bounding.count_ones() - 1).unwrap_or(63);
-    }
-    let file = fs::read_to_string("/proc/sys/kernel/cap_last_cap").unwrap_or_default();
-    file.trim().parse().unwrap_or(40)
+/// A small file of procfs, in one read: the kernel makes such a file whole for it.
+pub(crate) fn proc_file(path: &str) -> Result<String, Error> {
+    let file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).on("open", path)?;
+    let mut bytes = vec![0; 4096];
+    let len = rustix::io::read(&file, &mut bytes).on("read", path)?;
+    bytes.truncate(len);
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
@@ -122,10 +121,5 @@ mod tests {
                          24 1 8:1 / / rw - ext4 /dev/vda rw\n\
                          25 24 0:20 / /srv/a\\040b/proc rw - proc proc rw\n";
         assert_eq!(parse_kernel_mounts(mountinfo), ["/srv/a b/proc", "/proc", "/sys"]);
-    }
-
-    #[test]
-    fn a_full_bounding_set_names_its_last_capability() {
-        assert_eq!(last_capability((1 << 41) - 1), 40);
     }
 }

@@ -49,7 +49,7 @@ pub fn run(store: &Store, request: &Create, how: Run, say: impl Fn(&str)) -> Res
     made.warnings.iter().for_each(|warning| say(warning));
     let status = foreground(&made, &signals)?;
     if !how.keep {
-        clear(store.enter(&request.id)?, &made.record)?;
+        clear(made.directory, &made.record)?;
     }
     Ok(status)
 }

@@ -1,6 +1,5 @@
 //! What a container is doing: looked at, never remembered.
 
-use crate::error::On;
 use crate::{Error, Id, Record, Store};
 use rt_cgroup::Existing;
 use rustix::fd::OwnedFd;
@@ -88,9 +87,9 @@ pub(crate) fn process(record: &Record) -> Result<Option<OwnedFd>, Error> {
 /// When a process began, in clock ticks since boot; `None` if it is gone or a zombie.
 pub(crate) fn began(pid: Pid) -> Result<Option<u64>, Error> {
     let path = format!("/proc/{}/stat", pid.as_raw_nonzero());
-    let stat = match std::fs::read_to_string(&path) {
-        Err(error) if matches!(error.raw_os_error(), Some(2 | 3)) => return Ok(None),
-        stat => stat.on("read", &path)?,
+    let stat = match crate::probe::proc_file(&path) {
+        Err(Error::File { errno: 2 | 3, .. }) => return Ok(None),
+        stat => stat?,
     };
     Ok(parse_stat(&stat))
 }

@@ -111,8 +111,7 @@ impl Store {
             Errno::EXIST => Error::Exists(id.to_string()),
             errno => Error::File { attempt: "make the state directory", path: path.clone(), errno: errno.raw_os_error() },
         })?;
-        let place = self.enter(id)?;
-        Ok(Reserved { place, committed: false })
+        Ok(Reserved(Some(self.enter(id)?)))
     }
 
     fn make_root(&self) -> Result<(), Error> {
@@ -204,20 +203,29 @@ impl Directory {
         Ok(record)
     }
 
-    /// Write the state: whole, or not at all, whatever happens meanwhile. Without fsync: what a crash of the machine
+    /// Write the first state. A half of it means that nothing else was made yet: it stands before all else.
+    pub(crate) fn begin(&self, record: &Record) -> Result<(), Error> {
+        self.write(STATE, record)
+    }
+
+    /// Replace the state: whole, or not at all, whatever happens meanwhile. Without fsync: what a crash of the machine
     /// loses are containers that it has ended.
     pub(crate) fn save(&self, record: &Record) -> Result<(), Error> {
-        let path = self.path.join(NEXT);
+        self.write(NEXT, record)?;
+        renameat(&self.fd, NEXT, &self.fd, STATE).on("rename", self.path.join(NEXT))
+    }
+
+    fn write(&self, name: &str, record: &Record) -> Result<(), Error> {
+        let path = self.path.join(name);
         let bytes = serde_json::to_vec(record).map_err(|error| Error::Damaged { path: path.clone(), problem: error.to_string() })?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = openat(&self.fd, NEXT, flags, Mode::from_raw_mode(0o600)).on("make", &path)?;
+        let file = openat(&self.fd, name, flags, Mode::from_raw_mode(0o600)).on("make", &path)?;
         let mut rest = &*bytes;
         while !rest.is_empty() {
             let len = rustix::io::write(&file, rest).on("write", &path)?;
             rest = rest.get(len..).unwrap_or_default();
         }
-        drop(file);
-        renameat(&self.fd, NEXT, &self.fd, STATE).on("rename", &path)
+        Ok(())
     }
 
     /// The socket on which init waits for `start`.
@@ -254,15 +262,12 @@ impl Directory {
         }
     }
 
-    /// Remove the directory with what is in it. The state last: while it is there, so is the container.
+    /// Remove the directory with what is in it. The state is all there is of one that was started.
     pub(crate) fn remove(self) -> Result<(), Error> {
         let gone = |answer: Result<(), Errno>, name: &str| match answer {
             Err(Errno::NOENT) => Ok(()),
             answer => answer.on("remove", self.path.join(name)),
         };
-        if rustix::fs::rmdir(&self.path).is_ok() {
-            return Ok(());
-        }
         gone(unlinkat(&self.fd, STATE, AtFlags::empty()), STATE)?;
         if rustix::fs::rmdir(&self.path).is_ok() {
             return Ok(());
@@ -281,29 +286,29 @@ impl Directory {
     }
 }
 
-/// A name that was taken.
+/// A name that was taken: given back when this is dropped before it was committed.
 #[derive(Debug)]
-pub(crate) struct Reserved {
-    pub(crate) place: Directory,
-    committed: bool,
-}
+pub(crate) struct Reserved(Option<Directory>);
 
 impl Reserved {
+    /// The container's directory.
+    pub(crate) fn directory(&self) -> &Directory {
+        self.0.as_ref().unwrap_or_else(|| unreachable!("only `commit` takes it, and that ends this"))
+    }
+
     /// The container is there: its directory stays.
-    pub(crate) fn commit(mut self) {
-        self.committed = true;
+    pub(crate) fn commit(mut self) -> Directory {
+        self.0.take().unwrap_or_else(|| unreachable!("as in `directory`"))
     }
 }
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        if self.committed {
-            return;
-        }
+        let Some(directory) = &self.0 else { return };
         for name in [SOCKET, NEXT, STATE] {
-            let _ = unlinkat(&self.place.fd, name, AtFlags::empty());
+            let _ = unlinkat(&directory.fd, name, AtFlags::empty());
         }
-        let _ = rustix::fs::rmdir(&self.place.path);
+        let _ = rustix::fs::rmdir(&directory.path);
     }
 }
 

@@ -2,7 +2,9 @@
 
 use crate::raw::syscall3;
 use linux_raw_sys::general::__NR_close_range;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 
 /// Let `fd` survive the next exec.
@@ -45,4 +47,18 @@ pub fn inherited(number: RawFd) -> Option<OwnedFd> {
 pub fn standard() -> [BorrowedFd<'static>; 3] {
     // SAFETY: nothing in this workspace closes them; one that the caller closed gives EBADF, which callers expect.
     [0, 1, 2].map(|number| unsafe { BorrowedFd::borrow_raw(number) })
+}
+
+/// Make sure that descriptors 0, 1 and 2 are open: one that the caller closed becomes /dev/null. Else the next file that
+/// is opened would take its number, and be written to as standard error, or be the container's standard input.
+pub fn open_standard() -> Result<(), Errno> {
+    let mut streams = standard();
+    let mut polled = streams.each_mut().map(|stream| PollFd::new(stream, PollFlags::empty()));
+    rustix::io::retry_on_intr(|| poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })))?;
+    for _ in polled.iter().filter(|stream| stream.revents().contains(PollFlags::NVAL)) {
+        // The lowest number that is free: one of the three. It stays open for the program's life.
+        let null = openat(CWD, c"/dev/null", OFlags::RDWR, Mode::empty())?;
+        core::mem::forget(null);
+    }
+    Ok(())
 }

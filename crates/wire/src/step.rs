@@ -99,8 +99,8 @@ message! {
         VerifyDirectory { path: Text<'a>, },
         /// Use every processor that the cgroup allows, whatever the caller was bound to: sched_setaffinity(2).
         ResetAffinity {},
-        /// prctl(2), PR_CAPBSET_DROP of what is not in `keep`. While CAP_SETPCAP is there.
-        BoundingSet { keep: u64, last: u8, },
+        /// prctl(2), PR_CAPBSET_DROP of each capability in `lose`; `keep` is what stays. While CAP_SETPCAP is there.
+        BoundingSet { keep: u64, lose: u64, },
         /// setgroups(2).
         Groups { ids: Texts<'a>, },
         /// setresgid(2), setresuid(2), keeping capabilities until `Capabilities` sets them.
@@ -111,11 +111,11 @@ message! {
         NoNewPrivileges {},
         /// Find the program before anybody waits, so that `create` can say it is missing. As the user.
         FindProgram { name: Text<'a>, path: Text<'a>, },
-        /// Close every descriptor from `first` on that the walk has used: close_range(2). Tell the parent that all is done,
-        /// and wait for its `Proceed`: state is written in between.
-        Ready { first: u32, },
-        /// Wait for `start` to connect: accept4(2). What fails from here on is `start`'s to tell.
-        AwaitStart {},
+        /// Tell the parent that all is done, and wait for its `Proceed`: state is written in between.
+        Ready {},
+        /// Close every descriptor from `first` on that the walk has used, close_range(2), and wait for `start` to connect,
+        /// accept4(2). What fails from here on is `start`'s to tell.
+        AwaitStart { first: u32, },
         /// Close everything past stdio and what the caller preserves: close_range(2). The second lock: every
         /// descriptor is close-on-exec from birth.
         CloseDescriptors { first: u32, },
@@ -499,8 +499,8 @@ impl Display for Step<'_> {
             Self::CapabilitySets { sets } => write!(f, "set the capabilities {sets}"),
             Self::NoNewPrivileges {} => f.write_str("set no_new_privs"),
             Self::FindProgram { name, .. } => write!(f, "exec: \"{name}\""),
-            Self::Ready { .. } => f.write_str("report, and wait for the state to be written"),
-            Self::AwaitStart {} => f.write_str("wait for start"),
+            Self::Ready {} => f.write_str("report, and wait for the state to be written"),
+            Self::AwaitStart { .. } => f.write_str("wait for start"),
             Self::CloseDescriptors { first } => write!(f, "close the descriptors from {first} on"),
             Self::Exec { args, .. } => match args.iter().next() {
                 Some(name) => write!(f, "exec {}", Text::from(name)),

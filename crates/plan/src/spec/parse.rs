@@ -349,18 +349,69 @@ fn nul(bytes: &[u8]) -> Option<usize> {
     None
 }
 
-/// Parse again, slower, to learn which field it was.
+/// serde_json knows where it stopped; which field that is, the text tells.
 fn explain(bytes: &[u8], error: &serde_json::Error) -> Error {
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let field = match serde_path_to_error::deserialize::<_, Spec<'_>>(&mut deserializer) {
-        Err(error) if error.path().iter().next().is_some() => error.path().to_string(),
-        _ => String::new(),
-    };
     let (line, column) = (error.line(), error.column());
     let before: usize = bytes.split_inclusive(|byte| *byte == b'\n').take(line.saturating_sub(1)).map(<[u8]>::len).sum();
+    let byte = before + column.saturating_sub(1);
     let whole = error.to_string();
     let problem = whole.rsplit_once(" at line ").map_or(whole.as_str(), |(problem, _)| problem).to_owned();
-    Error::Parse { line, column, byte: before + column.saturating_sub(1), field, problem }
+    Error::Parse { line, column, byte, field: field_at(bytes, before + column), problem }
+}
+
+/// The path to the value that ends at byte `end`: `process.args[2]`. Empty at the top.
+fn field_at(bytes: &[u8], end: usize) -> String {
+    let mut path: Vec<Step> = Vec::new();
+    let mut at = 0;
+    let bytes = bytes.get(..end).unwrap_or(bytes);
+    while let Some(byte) = bytes.get(at) {
+        at += 1;
+        match byte {
+            b'{' => path.push(Step::Key { name: None, named: false }),
+            b'[' => path.push(Step::Index(0)),
+            b'}' | b']' => drop(path.pop()),
+            b':' => {
+                if let Some(Step::Key { named, .. }) = path.last_mut() {
+                    *named = true;
+                }
+            }
+            b',' => match path.last_mut() {
+                Some(Step::Index(index)) => *index += 1,
+                Some(key) => *key = Step::Key { name: None, named: false },
+                None => {}
+            },
+            b'"' => {
+                let start = at;
+                while bytes.get(at).is_some_and(|byte| *byte != b'"') {
+                    at += if bytes[at] == b'\\' { 2 } else { 1 };
+                }
+                let text = String::from_utf8_lossy(bytes.get(start..at).unwrap_or_default()).into_owned();
+                at += 1;
+                if let Some(Step::Key { name, named: false }) = path.last_mut() {
+                    *name = Some(text);
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut field = String::new();
+    for step in &path {
+        match step {
+            Step::Index(index) => field.push_str(&format!("[{index}]")),
+            Step::Key { name: Some(name), .. } => {
+                let dot = if field.is_empty() { "" } else { "." };
+                field.push_str(&format!("{dot}{name}"));
+            }
+            Step::Key { name: None, .. } => {}
+        }
+    }
+    field
+}
+
+/// One level of a path into JSON.
+enum Step {
+    Index(usize),
+    Key { name: Option<String>, named: bool },
 }
 
 #[cfg(test)]

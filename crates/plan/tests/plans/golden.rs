@@ -1,0 +1,289 @@
+//! Golden plans: a config, and the plan that is made of it, to be read as a diff in a review.
+//!
+//! A file has one section for each host or request. The first is the whole plan; the others say what differs from it, so
+//! that `what if I were on v1?` is answered by a few lines.
+//!
+//!     UPDATE_GOLDEN=1 cargo test -p rt-plan --test plans golden     # after a change on purpose
+
+use crate::hosts;
+use rt_plan::{Host, Join, Plan, Request, Spec, Wait, create};
+use rt_wire::Namespace;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+#[test]
+fn example() {
+    let file = Golden::new("example");
+    let config = || read("../../config.example.json");
+    file.section("rt create, root on cgroup v2", &config(), &hosts::root_on_v2(), &request())
+        .section("rt run", &config(), &hosts::root_on_v2(), &Request { wait: Wait::Nobody, ..request() })
+        .section("root on cgroup v1", &config(), &hosts::root_on_v1(), &request())
+        .section("without CAP_MKNOD", &config(), &hosts::without_mknod(), &request())
+        .section("without cgroups", &config(), &hosts::without_cgroups(), &request())
+        .section("--no-pivot", &config(), &hosts::with_kernel_mounts(), &Request { root_by_move: true, ..request() })
+        .section("--no-new-keyring", &config(), &hosts::root_on_v2(), &Request { keep_keyring: true, ..request() })
+        .section("no /proc/kcore", &config(), &Host { kcore: false, ..hosts::root_on_v2() }, &request())
+        .compare();
+}
+
+#[test]
+fn engine() {
+    let config = || read("tests/golden/engine.json");
+    Golden::new("engine")
+        .section("root on cgroup v2", &config(), &hosts::root_on_v2(), &request())
+        .section("root on cgroup v1", &config(), &hosts::root_on_v1(), &request())
+        .section("without CAP_MKNOD", &config(), &hosts::without_mknod(), &request())
+        .compare();
+}
+
+#[test]
+fn no_mount_namespace() {
+    let config = || read("tests/golden/no-mount-namespace.json");
+    let by_move = Request { root_by_move: true, ..request() };
+    Golden::new("no-mount-namespace")
+        .section("root on cgroup v2", &config(), &hosts::root_on_v2(), &request())
+        .section("--no-pivot", &config(), &hosts::with_kernel_mounts(), &by_move)
+        .compare();
+}
+
+#[test]
+fn joined() {
+    let config = || read("tests/golden/joined.json");
+    Golden::new("joined")
+        .section("root on cgroup v2", &config(), &hosts::root_on_v2(), &request())
+        .section("root on cgroup v1", &config(), &hosts::root_on_v1(), &request())
+        .compare();
+}
+
+#[test]
+fn propagation() {
+    let mut file = Golden::new("propagation");
+    let config = |value: &str| {
+        let mut config = read("tests/golden/propagation.json");
+        config["linux"]["rootfsPropagation"] = json!(value);
+        config
+    };
+    for value in ["", "private", "rprivate", "slave", "rslave", "shared", "rshared", "unbindable", "runbindable", "sharde"] {
+        file = file.section(&format!("rootfsPropagation \"{value}\""), &config(value), &hosts::root_on_v2(), &request());
+    }
+    // A mount that stays a slave keeps the host's mounts arriving, so the binds have to say private themselves.
+    let mut slave = config("");
+    slave["mounts"][2]["options"] = json!(["rbind", "rslave"]);
+    file.section("a bind that asks for slave", &slave, &hosts::root_on_v2(), &request()).compare();
+}
+
+#[test]
+fn user() {
+    let config = || read("tests/golden/user.json");
+    Golden::new("user")
+        .section("root on cgroup v2", &config(), &hosts::root_on_v2(), &request())
+        .section("without CAP_MKNOD", &config(), &hosts::without_mknod(), &request())
+        .section("rt run, as that user", &config(), &Host { uid: 1000, gid: 1000, ..hosts::root_on_v2() }, &request())
+        .compare();
+}
+
+#[test]
+fn cgroup_mounts() {
+    let config = || read("tests/golden/cgroup-mounts.json");
+    let shared = || {
+        let mut config = config();
+        let namespaces = config["linux"]["namespaces"].as_array_mut().expect("a list");
+        namespaces.retain(|namespace| namespace["type"] != "cgroup");
+        config
+    };
+    Golden::new("cgroup-mounts")
+        .section("v2, cgroup namespace", &config(), &hosts::root_on_v2(), &request())
+        .section("v2, the host's cgroup namespace", &shared(), &hosts::root_on_v2(), &request())
+        .section("v1, cgroup namespace", &config(), &hosts::root_on_v1(), &request())
+        .section("v1, the host's cgroup namespace", &shared(), &hosts::root_on_v1(), &request())
+        .section("no cgroups, cgroup namespace", &config(), &hosts::without_cgroups(), &request())
+        .compare();
+}
+
+#[test]
+fn process() {
+    let config = || read("tests/golden/process.json");
+    Golden::new("process")
+        .section("root on cgroup v2", &config(), &hosts::root_on_v2(), &request())
+        .section("sockets from systemd", &config(), &hosts::root_on_v2(), &Request { preserved: 3, listen: 2, ..request() })
+        .compare();
+}
+
+#[test]
+fn labels() {
+    let config = |field: &str, label: &str| {
+        let mut config = read("tests/golden/propagation.json");
+        config["process"][field] = json!(label);
+        config
+    };
+    let apparmor = || config("apparmorProfile", "rt-default");
+    let selinux = || config("selinuxLabel", "system_u:system_r:container_t:s0:c1,c2");
+    let mut both = selinux();
+    both["linux"]["mountLabel"] = json!("system_u:object_r:container_file_t:s0:c1,c2");
+    Golden::new("labels")
+        .section("AppArmor", &apparmor(), &hosts::with_apparmor(), &request())
+        .section("AppArmor, on a host without", &apparmor(), &hosts::root_on_v2(), &request())
+        .section("SELinux", &selinux(), &hosts::with_selinux(), &request())
+        .section("SELinux, mounts too", &both, &hosts::with_selinux(), &request())
+        .section("SELinux, on a host without", &selinux(), &hosts::with_apparmor(), &request())
+        .compare();
+}
+
+#[test]
+fn mounts() {
+    let config = || read("tests/golden/mounts.json");
+    Golden::new("mounts").section("root on cgroup v2", &config(), &hosts::root_on_v2(), &request()).compare();
+}
+
+#[test]
+fn devices() {
+    let config = || read("tests/golden/devices.json");
+    let mut bound = config();
+    bound["mounts"] = json!([{ "destination": "/dev", "type": "bind", "source": "/dev", "options": ["rbind"] }]);
+    Golden::new("devices")
+        .section("root on cgroup v2", &config(), &hosts::root_on_v2(), &request())
+        .section("without CAP_MKNOD", &config(), &hosts::without_mknod(), &request())
+        .section("the host's /dev", &bound, &hosts::root_on_v2(), &request())
+        .compare();
+}
+
+#[test]
+fn every_golden_file_is_compared() {
+    let source = include_str!("golden.rs");
+    for entry in fs::read_dir(directory()).expect("the directory of golden files") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_stem().and_then(|name| name.to_str()).expect("a name").to_owned();
+        let used = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("txt") => source.contains(&format!("Golden::new(\"{name}\")")),
+            Some("json") => source.contains(&format!("golden/{name}.json")),
+            _ => false,
+        };
+        assert!(used, "{} is used by no test", path.display());
+    }
+}
+
+/// A container called `web`, which waits for start.
+fn request() -> Request {
+    Request { id: "web".into(), bundle: "/run/bundle".into(), ..Request::default() }
+}
+
+fn read(path: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    let text = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+/// A golden file, as it would be written now.
+struct Golden {
+    path: PathBuf,
+    text: String,
+    /// The first section's lines, which the others are compared with.
+    first: Vec<String>,
+}
+
+impl Golden {
+    fn new(name: &str) -> Self {
+        Self { path: directory().join(name).with_extension("txt"), text: String::new(), first: Vec::new() }
+    }
+
+    fn section(mut self, title: &str, config: &Value, host: &Host, request: &Request) -> Self {
+        let lines = print(&config.to_string(), host, request);
+        if self.first.is_empty() {
+            let _ = writeln!(self.text, "== {title}\n{}", lines.join("\n"));
+            self.first = lines;
+        } else {
+            let _ = writeln!(self.text, "\n== {title}: what differs from the first\n{}", difference(&self.first, &lines));
+        }
+        self
+    }
+
+    fn compare(&self) {
+        if env::var_os("UPDATE_GOLDEN").is_some_and(|value| value == "1") {
+            fs::write(&self.path, &self.text).unwrap_or_else(|error| panic!("{}: {error}", self.path.display()));
+            return;
+        }
+        let golden = fs::read_to_string(&self.path).unwrap_or_default();
+        if golden == self.text {
+            return;
+        }
+        let split = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        panic!(
+            "{} is not the plan any more:\n{}\nif that is meant: UPDATE_GOLDEN=1 cargo test -p rt-plan --test plans golden",
+            self.path.display(),
+            difference(&split(&golden), &split(&self.text)),
+        );
+    }
+}
+
+/// How init is born, what the user is told, and the steps with their numbers.
+fn print(config: &str, host: &Host, request: &Request) -> Vec<String> {
+    let planned = Spec::parse(config.as_bytes()).and_then(|spec| create(&spec, host, request));
+    let plan = match planned {
+        Ok(plan) => plan,
+        Err(error) => return vec![format!("refused: {error}")],
+    };
+    let mut lines = spawn(&plan);
+    lines.extend(plan.warnings.iter().map(|warning| format!("warning: {warning}")));
+    lines.extend(plan.steps.iter().enumerate().map(|(index, step)| format!("{:4}  {step}", index + 1)));
+    lines
+}
+
+fn spawn(plan: &Plan) -> Vec<String> {
+    const KINDS: [Namespace; 8] = [
+        Namespace::User,
+        Namespace::Pid,
+        Namespace::Network,
+        Namespace::Ipc,
+        Namespace::Uts,
+        Namespace::Mount,
+        Namespace::Cgroup,
+        Namespace::Time,
+    ];
+    let new: Vec<&str> = KINDS.iter().filter(|kind| plan.spawn.namespaces & kind.flag() != 0).map(|kind| kind.words()).collect();
+    let known = KINDS.iter().fold(0, |bits, kind| bits | kind.flag());
+    assert_eq!(plan.spawn.namespaces & !known, 0, "only namespaces are made");
+    let mut lines = vec![format!("clone: new {}", if new.is_empty() { "nothing".into() } else { new.join(" ") })];
+    lines.extend(plan.spawn.pid.iter().map(|path| format!("around the clone: in the pid namespace {path}")));
+    lines.extend(plan.spawn.time.iter().map(|offsets| format!("around the clone: in a new time namespace, offsets {offsets:?}")));
+    lines.extend(plan.spawn.inherited.iter().enumerate().map(|(place, join)| match join {
+        Join::Namespace { kind, path } => format!("inherits {place}: the {kind} namespace {path}"),
+        Join::Cgroup { controllers } => format!("inherits {place}: the tasks file of the {controllers} cgroup"),
+    }));
+    if plan.mounts_stay {
+        lines.push(format!("mounts stay below {}", plan.rootfs));
+    }
+    lines
+}
+
+/// Lines that only one of both has, in order. Steps are compared without their numbers, and shown with them.
+fn difference(old: &[String], new: &[String]) -> String {
+    let bare = |line: &str| line.trim_start().trim_start_matches(|c: char| c.is_ascii_digit()).trim_start().to_owned();
+    let (left, right): (Vec<_>, Vec<_>) = (old.iter().map(|line| bare(line)).collect(), new.iter().map(|line| bare(line)).collect());
+    // common[i][j]: the longest common subsequence of what comes after i and j.
+    let mut common = vec![vec![0u32; right.len() + 1]; left.len() + 1];
+    for i in (0..left.len()).rev() {
+        for j in (0..right.len()).rev() {
+            common[i][j] = if left[i] == right[j] { common[i + 1][j + 1] + 1 } else { common[i + 1][j].max(common[i][j + 1]) };
+        }
+    }
+    let mut lines = Vec::new();
+    let (mut i, mut j) = (0, 0);
+    while i < left.len() || j < right.len() {
+        if i < left.len() && j < right.len() && left[i] == right[j] {
+            (i, j) = (i + 1, j + 1);
+        } else if j == right.len() || i < left.len() && common[i + 1][j] >= common[i][j + 1] {
+            lines.push(format!("- {}", old[i]));
+            i += 1;
+        } else {
+            lines.push(format!("+ {}", new[j]));
+            j += 1;
+        }
+    }
+    if lines.is_empty() { "nothing".into() } else { lines.join("\n") }
+}
