@@ -8,7 +8,8 @@ fn every_difference_is_written_down_and_every_one_written_down_is_tested() {
     let mut used = BTreeSet::new();
     for directory in ["src", "tests"] {
         for entry in fs::read_dir(here.join(directory)).expect("it can be read").flatten() {
-            let text = fs::read_to_string(entry.path()).expect("it can be read");
+            // A directory has no tests.
+            let Ok(text) = fs::read_to_string(entry.path()) else { continue };
             let ids = text.split("differs(\"").skip(1).filter_map(|rest| rest.split('"').next().map(str::to_owned));
             used.extend(ids.filter(|id| !id.contains(')')));
         }

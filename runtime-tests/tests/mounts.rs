@@ -660,3 +660,11 @@ fn made_targets_have_the_usual_mode_whatever_the_umask() {
         assert_eq!(mode & 0o7777, 0o755, "{mode:o}");
     }
 }
+
+// ---- what the table of mounts says ----
+
+#[test]
+fn source_in_the_mount_table_is_the_configs() {
+    let script = "for m in /proc /dev /sys /dev/shm; do awk -v m=$m '$5 == m { sub(/.* - [^ ]+ /, \"\"); print $1 }' /proc/self/mountinfo; done";
+    Container::new("source").script(script).run().prints("proc\ntmpfs\nsysfs\nshm\n");
+}

@@ -343,10 +343,11 @@ fn working_directory_through_a_leaked_descriptor_is_refused() {
             let container = Container::new("cwd")
                 .edit(|config| config["process"]["cwd"] = json!(format!("/proc/self/fd/{number}{climb}")))
                 .through("exec 10</ 11</ 12</; exec \"$@\"")
-                .args(["ls", "-d", "work", "home/app"]);
+                .args(["ls", "-d", "boot", "opt", "srv", "home/app"]);
             let output = container.run();
             assert_ne!(output.code, 0, "it runs in a directory of descriptor {number}: {output:?}");
-            assert!(!output.stdout.contains("work"), "it sees the host: {output:?}");
+            let host = ["boot", "opt", "srv"].iter().any(|name| output.stdout.contains(name));
+            assert!(!host, "it sees the host: {output:?}");
         }
     }
 }

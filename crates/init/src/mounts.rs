@@ -88,7 +88,8 @@ fn real_directory(fstype: Text<'_>) -> impl Fn(Failure) -> Failure {
 #[inline(never)]
 pub(crate) fn new(fstype: Text<'_>, source: Text<'_>, flags: u32, data: Text<'_>) -> Result<Fd, Failure> {
     let context = Fd::from(fsopen(fstype.c(), FsOpenFlags::FSOPEN_CLOEXEC)?);
-    if !source.is_empty() && source != fstype {
+    // mountinfo shows it: `none` is not what the config says.
+    if !source.is_empty() {
         fsconfig_set_string(&context, c"source", source.c()).at(Part::Option)?;
     }
     let mut buffer = path::Buffer::new();

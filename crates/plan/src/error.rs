@@ -26,10 +26,8 @@ pub enum Error {
         byte: usize,
     },
     /// Larger than any config is.
-    #[error("config.json: {len} bytes are more than the {most} that rt reads")]
+    #[error("config.json: it is longer than the {most} bytes that rt reads")]
     TooLong {
-        /// Bytes.
-        len: u64,
         /// Bytes.
         most: u64,
     },

@@ -77,8 +77,8 @@ pub(crate) fn finish(spec: &Spec<'_>, host: &Host, steps: &mut Steps, spawn: &mu
         }
     }
     let order = [Namespace::Ipc, Namespace::Uts, Namespace::Network, Namespace::Cgroup, Namespace::Time, Namespace::Mount];
-    if let Own::Joined(_) = own(spec, Namespace::Pid) {
-        // Others live in there, and could look into us.
+    if own(spec, Namespace::Pid) != Own::New {
+        // Others live there, and could look into us.
         steps.push(Step::Undumpable {});
     }
     for kind in order {

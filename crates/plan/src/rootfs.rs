@@ -44,6 +44,8 @@ pub(crate) fn open(spec: &Spec<'_>, path: &str, steps: &mut Steps) -> Result<(),
     };
     let change = match asked {
         Some((Propagate::Slave, _)) if own != Own::Host => Propagate::Keep,
+        // A clone made among private mounts is private.
+        None if is_cut_off(spec) => Propagate::Keep,
         _ => Propagate::Private,
     };
     steps.push(Step::OpenRoot { path: path.into(), change, parent });

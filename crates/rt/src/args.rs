@@ -1,7 +1,7 @@
 //! What can be typed. Flags and their spellings are runc's; docs/architecture.md says where rt has more.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{Args, FromArgMatches, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -11,18 +11,7 @@ pub(crate) struct Invocation {
     pub(crate) command: Command,
 }
 
-/// Create and run containers from OCI bundles.
-#[derive(Parser)]
-#[command(name = "rt", disable_help_subcommand = false, subcommand_required = true, arg_required_else_help = false)]
-#[command(disable_version_flag = true, args_override_self = true)]
-struct Cli {
-    #[command(flatten)]
-    global: Global,
-    #[command(subcommand)]
-    command: Command,
-}
-
-/// Options of every command, before or after it.
+// Options of every command, before or after it. (Not a doc comment, here and below: clap would take it for the command's.)
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Global {
     /// Directory for the state of containers [default: /run/rt, or $XDG_RUNTIME_DIR/rt for an ordinary user]
@@ -88,29 +77,62 @@ pub(crate) enum Rootless {
     Auto,
 }
 
-#[derive(Subcommand)]
+/// A command and its arguments.
 pub(crate) enum Command {
-    /// Make a container: everything but its program, which waits for start
     Create(CreateArgs),
-    /// Let the program of a created container run
     Start(One),
-    /// Create a container, run its program, wait for its end
     Run(RunArgs),
-    /// Print the state of a container as JSON
     State(One),
-    /// Send a signal to a container
     Kill(KillArgs),
-    /// Remove a container that has stopped
     Delete(DeleteArgs),
-    /// List containers
     List(ListArgs),
-    /// Write an example config.json
     Spec(SpecArgs),
-    /// Print what create would do, step by step, without doing it
     Explain(ExplainArgs),
 }
 
-/// A container.
+/// The whole command line. What a command takes is only built when it is the one: clap's objects for all of them would
+/// be a tenth of rt's memory.
+fn command_line() -> clap::Command {
+    let command = |name: &'static str, about: &'static str, arguments: fn(clap::Command) -> clap::Command| {
+        clap::Command::new(name).about(about).args_override_self(true).defer(arguments)
+    };
+    let rt = clap::Command::new("rt")
+        .about("Create and run containers from OCI bundles")
+        .subcommand_required(true)
+        .disable_version_flag(true)
+        .args_override_self(true);
+    Global::augment_args(rt).subcommands([
+        command("create", "Make a container: everything but its program, which waits for start", CreateArgs::augment_args),
+        command("start", "Let the program of a created container run", One::augment_args),
+        command("run", "Create a container, run its program, wait for its end", RunArgs::augment_args),
+        command("state", "Print the state of a container as JSON", One::augment_args),
+        command("kill", "Send a signal to a container", KillArgs::augment_args),
+        command("delete", "Remove a container that has stopped", DeleteArgs::augment_args),
+        command("list", "List containers", ListArgs::augment_args),
+        command("spec", "Write an example config.json", SpecArgs::augment_args),
+        command("explain", "Print what create would do, step by step, without doing it", ExplainArgs::augment_args),
+    ])
+}
+
+impl Command {
+    fn from_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        let (name, matches) = matches.subcommand().ok_or_else(|| clap::Error::new(ErrorKind::MissingSubcommand))?;
+        Ok(match name {
+            "create" => Self::Create(FromArgMatches::from_arg_matches(matches)?),
+            "start" => Self::Start(FromArgMatches::from_arg_matches(matches)?),
+            "run" => Self::Run(FromArgMatches::from_arg_matches(matches)?),
+            "state" => Self::State(FromArgMatches::from_arg_matches(matches)?),
+            "kill" => Self::Kill(FromArgMatches::from_arg_matches(matches)?),
+            "delete" => Self::Delete(FromArgMatches::from_arg_matches(matches)?),
+            "list" => Self::List(FromArgMatches::from_arg_matches(matches)?),
+            "spec" => Self::Spec(FromArgMatches::from_arg_matches(matches)?),
+            "explain" => Self::Explain(FromArgMatches::from_arg_matches(matches)?),
+            _ => return Err(clap::Error::new(ErrorKind::InvalidSubcommand)),
+        })
+    }
+}
+
+// A container.
 #[derive(Args)]
 pub(crate) struct One {
     /// The container's name
@@ -118,7 +140,7 @@ pub(crate) struct One {
     pub(crate) id: String,
 }
 
-/// What a container is made of.
+// What a container is made of.
 #[derive(Args)]
 pub(crate) struct Source {
     /// The bundle: a directory with a config.json
@@ -146,7 +168,7 @@ pub(crate) struct CreateArgs {
     pub(crate) id: String,
 }
 
-/// What goes into and comes out of a creation.
+// What goes into and comes out of a creation.
 #[derive(Args)]
 pub(crate) struct Passed {
     /// File to write the number of the container's process to
@@ -284,7 +306,7 @@ fn refusal(error: &clap::Error, command: Option<&str>) -> Refusal {
     let rendered = error.render().to_string();
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => return Refusal::Answer(rendered),
-        ErrorKind::MissingSubcommand => return Refusal::Answer(Cli::command().render_help().to_string()),
+        ErrorKind::MissingSubcommand => return Refusal::Answer(command_line().render_help().to_string()),
         _ => {}
     }
     let surplus = matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(word)) if !word.starts_with('-'));
@@ -315,7 +337,7 @@ fn refusal(error: &clap::Error, command: Option<&str>) -> Refusal {
 
 /// Parse a command line.
 pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Invocation, Refusal> {
-    let mut command = Cli::command();
+    let mut command = command_line();
     let mut words: Vec<OsString> = words.collect();
     if words.iter().skip(1).take_while(|word| word.to_str() != Some("--")).any(|word| is_version(word)) && wants_version(&words) {
         return Err(Refusal::Answer(version(words.first())));
@@ -330,8 +352,9 @@ pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Invocation,
     }
     let named = words.iter().find_map(|word| command.find_subcommand(word.to_str()?)).map(|command| command.get_name().to_owned());
     let matches = command.try_get_matches_from_mut(words).map_err(|error| refusal(&error, named.as_deref()))?;
-    let cli = Cli::from_arg_matches(&matches).map_err(|error| refusal(&error, named.as_deref()))?;
-    Ok(Invocation { global: cli.global, command: cli.command })
+    let understood = Global::from_arg_matches(&matches)
+        .and_then(|global| Ok(Invocation { global, command: Command::from_matches(&matches)? }));
+    understood.map_err(|error| refusal(&error, named.as_deref()))
 }
 
 /// Callers written in Go spell long options with one dash: go-runc passes `-no-subreaper`. No option of one letter takes
@@ -349,7 +372,7 @@ fn is_version(word: &OsString) -> bool {
 
 /// Before any command: after one, `-v` is the command's to refuse.
 fn wants_version(words: &[OsString]) -> bool {
-    let commands: Vec<String> = Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    let commands: Vec<String> = command_line().get_subcommands().map(|command| command.get_name().to_owned()).collect();
     let first = words.iter().skip(1).position(is_version);
     let command = words.iter().skip(1).position(|word| word.to_str().is_some_and(|word| commands.iter().any(|name| name == word)));
     match (first, command) {
@@ -379,7 +402,7 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        command_line().debug_assert();
     }
 
     #[test]

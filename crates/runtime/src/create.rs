@@ -6,7 +6,7 @@ use crate::delete::unmount_root;
 use crate::error::On;
 use crate::probe;
 use crate::status::began;
-use crate::store::{Directory, Extra, Record, Reserved, Tail, VERSION};
+use crate::store::{Directory, Extra, HostMounts, Record, Reserved, Tail, VERSION};
 use crate::{Error, Id, Store, time};
 use rt_cgroup::{Cgroup, Layout, Place};
 use rt_plan::spec::resources::Resources;
@@ -80,14 +80,16 @@ pub(crate) fn make(store: &Store, request: &Create, wait: Wait) -> Result<Made, 
     let child = Child::spawn(&plan, &host, &cgroup, listener.as_ref())?;
     log::debug!("init is process {}", child.pid.as_raw_nonzero());
     // Declared after `child`, so undone before it is: mounts that would stay need the tree that init holds.
-    let mounts = Mounts { root: plan.mounts_stay.then(|| plan.rootfs.clone()) };
+    let mounts = Mounts { root: plan.rootfs.clone(), made: record.rt.mounts };
 
     let mut warnings = std::mem::take(&mut plan.warnings);
     child.until_ready(&plan, |warning| warnings.push(warning))?;
     record.init_process_pid = child.pid.as_raw_nonzero().get();
     record.init_process_start = began(child.pid)?.unwrap_or(0);
     record.namespace_paths = namespace_paths(record.init_process_pid);
-    record.rt.mount = mounts.id();
+    if let Some(made) = &mut record.rt.mounts {
+        made.own = mount_id(&plan.rootfs);
+    }
     reserved.directory().save(&record)?;
     if let Some(path) = &request.pid_file {
         write_pid_file(path, record.init_process_pid)?;
@@ -101,7 +103,7 @@ pub(crate) fn make(store: &Store, request: &Create, wait: Wait) -> Result<Made, 
 }
 
 fn commit(child: Child, cgroup: Cgroup, reserved: Reserved, mut mounts: Mounts, record: Record, warnings: Vec<String>) -> Made {
-    mounts.root = None;
+    mounts.made = None;
     cgroup.commit();
     let directory = reserved.commit();
     Made { pidfd: child.commit(), directory, record, warnings }
@@ -157,7 +159,7 @@ fn record(spec: &Spec<'_>, plan: &Plan, request: &Create, bundle: &Bundle, place
             rootfs: plan.rootfs.clone(),
             annotations: spec.annotations.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
             own_pids: plan.spawn.namespaces & Namespace::Pid.flag() != 0,
-            mount: None,
+            mounts: plan.mounts_stay.then(|| HostMounts { before: mount_id(&plan.rootfs), own: None }),
             tail: tail(plan),
         },
         ..Record::default()
@@ -197,22 +199,14 @@ fn write_pid_file(path: &std::path::Path, pid: i32) -> Result<(), Error> {
 
 /// Mounts in the runtime's own namespace: gone with the container that could not be made.
 struct Mounts {
-    root: Option<String>,
-}
-
-impl Mounts {
-    /// The mount on the root file system, which takes all below it along when it goes.
-    fn id(&self) -> Option<u64> {
-        mount_id(self.root.as_ref()?)
-    }
+    root: String,
+    made: Option<HostMounts>,
 }
 
 impl Drop for Mounts {
     fn drop(&mut self) {
-        if let Some(root) = &self.root
-            && let Some(id) = mount_id(root)
-        {
-            let _ = unmount_root(root, id);
+        if let Some(made) = self.made {
+            let _ = unmount_root(&self.root, made);
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::create::mount_id;
 use crate::error::On;
 use crate::status::process;
-use crate::store::Directory;
+use crate::store::{Directory, HostMounts};
 use crate::{Error, Id, Record, Status, Store, observe};
 use rt_cgroup::Existing;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -57,13 +57,13 @@ pub fn delete(store: &Store, id: &Id, force: Force) -> Result<(), Error> {
 
 /// What is left once the container's first process is gone.
 pub(crate) fn clear(directory: Directory, record: &Record) -> Result<(), Error> {
-    if let Some(id) = record.rt.mount {
-        unmount_root(&record.rt.rootfs, id)?;
-    }
     let cgroup = Existing::open(&record.cgroup_paths);
     // A pid namespace of its own has taken its processes along; and a creation that was killed left who knows what.
     if !record.rt.own_pids || record.init_process_pid == 0 {
         cgroup.kill_all()?;
+    }
+    if let Some(mounts) = record.rt.mounts {
+        unmount_root(&record.rt.rootfs, mounts)?;
     }
     cgroup.remove()?;
     directory.remove()
@@ -95,10 +95,13 @@ fn wait_for(id: &Id, record: &Record, pidfd: BorrowedFd<'_>) -> Result<(), Error
     }
 }
 
-/// Take the tree of mounts off the root file system, if it is still the one that the container laid there.
-pub(crate) fn unmount_root(root: &str, id: u64) -> Result<(), Error> {
-    if mount_id(root) != Some(id) {
-        return Ok(());
-    }
-    unmount(root, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).on("unmount", root)
+/// Take the tree of mounts off the root file system, if it is the one that the container laid there.
+pub(crate) fn unmount_root(root: &str, mounts: HostMounts) -> Result<(), Error> {
+    let now = mount_id(root);
+    let ours = match mounts.own {
+        Some(own) => now == Some(own),
+        // Its creation did not get as far as to say.
+        None => now.is_some() && now != mounts.before,
+    };
+    if ours { unmount(root, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).on("unmount", root) } else { Ok(()) }
 }

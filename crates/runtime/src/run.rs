@@ -51,6 +51,8 @@ pub fn run(store: &Store, request: &Create, how: Run, say: impl Fn(&str)) -> Res
     if !how.keep {
         clear(made.directory, &made.record)?;
     }
+    // The rest is closed by leaving.
+    std::mem::forget(made.pidfd);
     Ok(status)
 }
 

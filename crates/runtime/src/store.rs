@@ -59,10 +59,19 @@ pub struct Extra {
     pub annotations: BTreeMap<String, String>,
     /// Whether the container has a pid namespace of its own, whose processes leave with their first.
     pub own_pids: bool,
-    /// The id of the mount on the root file system, where mounts were made in the runtime's own namespace.
-    pub mount: Option<u64>,
+    /// Where mounts are made in the runtime's own namespace.
+    pub mounts: Option<HostMounts>,
     /// The last steps of the plan, for `start` to name the one that fails.
     pub tail: Tail,
+}
+
+/// What `delete` has to unmount.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostMounts {
+    /// The id of the mount that was on the root file system before.
+    pub before: Option<u64>,
+    /// The id of the one that the container laid there; none while it is being created.
+    pub own: Option<u64>,
 }
 
 /// The end of a plan, printed.

@@ -43,8 +43,8 @@ pub fn release_stack() -> Result<(), Errno> {
     const PAGE: usize = 4096;
     const DEEPEST: usize = 256 << 10;
     let here = 0u8;
-    // Two pages below this frame: nothing that lives is there, not even a red zone.
-    let end = ((&raw const here).addr() & !(PAGE - 1)) - 2 * PAGE;
+    // Whole pages below this frame, which is small, and its red zone: nothing that lives is there.
+    let end = ((&raw const here).addr() - 1024) & !(PAGE - 1);
     let start = core::ptr::without_provenance_mut(end - DEEPEST);
     // SAFETY: only memory below every live frame of this thread is dropped; what is not mapped is ENOMEM.
     match unsafe { rustix::mm::madvise(start, DEEPEST, rustix::mm::Advice::LinuxDontNeed) } {

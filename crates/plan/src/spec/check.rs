@@ -16,14 +16,16 @@ pub(super) fn check(spec: &Spec<'_>) -> Result<(), Error> {
     sysctl(spec)
 }
 
-/// Any 1.x will do: fields of a later one are ignored as the specification asks. runc accepts an absent version.
+/// Any 1.x.y will do: fields of a later one are ignored as the specification asks. runc accepts an absent version.
 fn version(version: &str) -> Result<(), Error> {
-    match version.split('.').next().map(str::parse::<u32>) {
-        Some(Ok(major)) if major != 1 => {
-            Err(invalid("ociVersion", format!("\"{version}\" is not a version 1 of the runtime-spec, which is all that rt knows")))
-        }
-        _ => Ok(()),
+    let mut parts = version.splitn(3, '.');
+    let major = parts.next() == Some("1");
+    let minor = parts.next().is_some_and(|minor| minor.parse::<u32>().is_ok());
+    let patch = parts.next().is_some_and(|patch| patch.starts_with(|c: char| c.is_ascii_digit()));
+    if version.is_empty() || major && minor && patch {
+        return Ok(());
     }
+    Err(invalid("ociVersion", format!("\"{version}\" is not a version 1 of the runtime-spec (1.x.y), which is all that rt knows")))
 }
 
 /// What asks for more than this version has. Running without it would run with less protection than was asked for.

@@ -9,7 +9,7 @@ pub mod resources;
 mod text;
 
 pub use parse::{
-    Annotations, Capabilities, Device, IoPriority, Linux, Mount, Namespace, Personality, Process, Rlimit, Root, Scheduler, Spec,
+    Annotations, Capabilities, Device, IoPriority, LONGEST, Linux, Mount, Namespace, Personality, Process, Rlimit, Root, Scheduler, Spec,
     TimeOffset, User,
 };
 pub(crate) use check::dotted;

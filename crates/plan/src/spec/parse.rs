@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 /// Bytes of the largest config that is read. Kubernetes' largest are below one MiB; memory for more is the caller's to
 /// give, and a hostile caller's to waste.
-const LONGEST: usize = 16 << 20;
+pub const LONGEST: usize = 16 << 20;
 
 /// Annotations, by key.
 pub type Annotations<'a> = BTreeMap<Str<'a>, Str<'a>>;
@@ -324,7 +324,7 @@ impl<'a> Spec<'a> {
     /// impossible, or beyond this version.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
         if bytes.len() > LONGEST {
-            return Err(Error::TooLong { len: bytes.len() as u64, most: LONGEST as u64 });
+            return Err(Error::TooLong { most: LONGEST as u64 });
         }
         if let Some(byte) = nul(bytes) {
             return Err(Error::Nul { byte });
@@ -356,10 +356,12 @@ fn explain(bytes: &[u8], error: &serde_json::Error) -> Error {
     let byte = before + column.saturating_sub(1);
     let whole = error.to_string();
     let problem = whole.rsplit_once(" at line ").map_or(whole.as_str(), |(problem, _)| problem).to_owned();
-    Error::Parse { line, column, byte, field: field_at(bytes, before + column), problem }
+    // What an object lacks is noticed at its end, everything else where it stands.
+    let end = if problem.starts_with("missing field") { before + column } else { byte };
+    Error::Parse { line, column, byte, field: field_at(bytes, end), problem }
 }
 
-/// The path to the value that ends at byte `end`: `process.args[2]`. Empty at the top.
+/// The path to the value that stands at byte `end`: `process.args[2]`. Empty at the top.
 fn field_at(bytes: &[u8], end: usize) -> String {
     let mut path: Vec<Step> = Vec::new();
     let mut at = 0;
@@ -434,6 +436,12 @@ mod tests {
         assert!(text.contains("at process.args[1]: invalid type: integer `7`, expected a string"), "{text}");
         let text = error(r#"{"process": {"user": {"uid": 4294967296}}}"#);
         assert!(text.contains("at process.user.uid: invalid value: integer `4294967296`, expected u32"), "{text}");
+    }
+
+    #[test]
+    fn a_missing_field_names_its_object() {
+        let text = error(r#"{"process": {"rlimits": [{"type": "RLIMIT_CPU", "soft": 1, "hard": 1}, {"soft": 1, "hard": 1}]}}"#);
+        assert!(text.contains("at process.rlimits[1]: missing field `type`"), "{text}");
     }
 
     #[test]

@@ -194,7 +194,10 @@ impl Golden {
 
     fn section(mut self, title: &str, config: &Value, host: &Host, request: &Request) -> Self {
         let lines = print(&config.to_string(), host, request);
-        if self.first.is_empty() {
+        let refused = lines.len() == 1;
+        if refused {
+            let _ = writeln!(self.text, "\n== {title}\n{}", lines.join("\n"));
+        } else if self.first.is_empty() {
             let _ = writeln!(self.text, "== {title}\n{}", lines.join("\n"));
             self.first = lines;
         } else {

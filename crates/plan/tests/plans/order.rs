@@ -1,0 +1,295 @@
+//! What holds for the order of every plan, whatever the config says.
+
+use crate::generate::{Case, case};
+use rt_plan::{Plan, Request, Spec, Steps, Wait, create};
+use rt_wire::{Enter, Step, Target};
+use std::collections::BTreeSet;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::LazyLock;
+
+/// Configs that are tried. Some ask for what can't be had.
+const CASES: u64 = 1000;
+
+static MADE: LazyLock<Vec<(u64, Case, Plan)>> = LazyLock::new(|| {
+    let made: Vec<_> = (0..CASES)
+        .filter_map(|seed| {
+            let case = case(seed);
+            let plan = plan(&case, &case.request)?;
+            Some((seed, case, plan))
+        })
+        .collect();
+    assert!(made.len() > 600, "only {} of {CASES} configs could be planned: the generator asks for nonsense", made.len());
+    made
+});
+
+/// Ask every plan, and say which one it was that had the wrong answer.
+fn every_plan(keeps: impl Fn(&Plan, &Case)) {
+    for (seed, case, plan) in &*MADE {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| keeps(plan, case))) {
+            eprintln!("case {seed}: {}\n{:?}\n{:?}", case.config, case.host, case.request);
+            plan.steps.iter().enumerate().for_each(|(index, step)| eprintln!("{:4}  {step}", index + 1));
+            resume_unwind(panic);
+        }
+    }
+}
+
+fn plan(case: &Case, request: &Request) -> Option<Plan> {
+    create(&Spec::parse(case.config.as_bytes()).ok()?, &case.host, request).ok()
+}
+
+fn places(plan: &Plan, wanted: impl Fn(&Step<'_>) -> bool) -> Vec<usize> {
+    plan.steps.iter().enumerate().filter(|(_, step)| wanted(step)).map(|(index, _)| index).collect()
+}
+
+/// The place of the one step that `wanted` means.
+fn place(plan: &Plan, wanted: impl Fn(&Step<'_>) -> bool) -> usize {
+    let places = places(plan, wanted);
+    assert_eq!(places.len(), 1, "exactly one");
+    places[0]
+}
+
+fn assert_before(plan: &Plan, first: impl Fn(&Step<'_>) -> bool, second: impl Fn(&Step<'_>) -> bool) {
+    if let (Some(last), Some(next)) = (places(plan, first).last(), places(plan, second).first()) {
+        assert!(last < next, "step {} comes after step {}", last + 1, next + 1);
+    }
+}
+
+macro_rules! is {
+    ($($variant:ident)|+) => { |step: &Step<'_>| matches!(step, $(Step::$variant { .. })|+) };
+}
+
+#[test]
+fn the_plans_have_nearly_every_step() {
+    let steps = MADE.iter().flat_map(|(_, _, plan)| plan.steps.iter());
+    let kinds: BTreeSet<_> = steps.filter_map(|step| format!("{step:?}").split(' ').next().map(str::to_owned)).collect();
+    // Else what is said below is said of little.
+    assert!(kinds.len() >= 48, "{kinds:?}");
+}
+
+#[test]
+fn a_plan_ends_with_closing_descriptors_and_exec() {
+    every_plan(|plan, _| {
+        let last = plan.steps.len() - 1;
+        assert_eq!(place(plan, is!(Exec)), last);
+        assert_eq!(place(plan, is!(CloseDescriptors)), last - 1);
+    });
+}
+
+#[test]
+fn a_plan_reports_once_and_waits_for_whom_it_was_told_to() {
+    every_plan(|plan, case| {
+        let ready = place(plan, is!(Ready));
+        assert_eq!(places(plan, is!(AwaitStart)).len(), usize::from(case.request.wait == Wait::Start));
+        // What comes after is `start`'s to tell: nothing there may fail for a reason that `create` could have known.
+        let after = places(plan, |step| !matches!(step, Step::AwaitStart { .. } | Step::CloseDescriptors { .. } | Step::Exec { .. }));
+        assert_eq!(after.last(), Some(&ready));
+    });
+}
+
+#[test]
+fn the_root_is_opened_before_anything_is_mounted_in_it() {
+    every_plan(|plan, _| {
+        place(plan, is!(OpenRoot));
+        let uses = is!(Mount | Bind | Reattribute | Remount | Symlink | MakeDevice | BindDevice | ReopenNull);
+        assert_before(plan, is!(OpenRoot), uses);
+        assert_before(plan, is!(Propagation), is!(OpenRoot | HideMount));
+    });
+}
+
+#[test]
+fn paths_of_the_host_are_named_before_the_root_is_entered() {
+    every_plan(|plan, _| {
+        place(plan, is!(EnterRoot));
+        assert_before(plan, is!(JoinNamespace | Propagation | OpenRoot | Bind | BindDevice | HideMount), is!(EnterRoot));
+    });
+}
+
+#[test]
+fn namespaces_are_entered_before_the_root_is_touched() {
+    every_plan(|plan, _| {
+        assert_before(plan, is!(JoinCgroup), is!(Unshare));
+        assert_before(plan, is!(JoinCgroup | Unshare | JoinNamespace), is!(Propagation | OpenRoot));
+        let joins = |wanted| move |step: &Step<'_>| matches!(step, Step::JoinNamespace { kind, .. } if (*kind == rt_wire::Namespace::Mount) == wanted);
+        assert_before(plan, joins(false), joins(true));
+        if plan.spawn.pid.is_some() {
+            assert_before(plan, is!(Undumpable), is!(JoinNamespace | OpenRoot));
+            place(plan, is!(Undumpable));
+        }
+    });
+}
+
+#[test]
+fn paths_are_masked_and_parameters_set_inside_the_root() {
+    every_plan(|plan, _| assert_before(plan, is!(EnterRoot), is!(MaskPath | ReadOnlyPath | ReadOnlyRoot | RootPropagation | Sysctl)));
+}
+
+#[test]
+fn nothing_is_made_in_a_root_that_is_read_only() {
+    every_plan(|plan, _| {
+        let makes = is!(OpenRoot | Mount | Bind | Remount | Symlink | MakeDevice | BindDevice | ReopenNull | MakeDirectory | MaskPath | ReadOnlyPath);
+        assert_before(plan, makes, is!(ReadOnlyRoot));
+        assert_before(plan, makes, is!(RootPropagation));
+    });
+}
+
+#[test]
+fn parameters_are_set_before_procfs_is_masked() {
+    every_plan(|plan, _| assert_before(plan, is!(Sysctl | OomScore), is!(MaskPath | ReadOnlyPath | ReadOnlyRoot)));
+}
+
+#[test]
+fn the_working_directory_is_entered_when_nothing_is_covered_any_more() {
+    every_plan(|plan, _| {
+        place(plan, is!(EnterDirectory));
+        assert_before(plan, is!(MaskPath | ReadOnlyPath | ReadOnlyRoot | EnterRoot | MakeDirectory), is!(EnterDirectory));
+        assert_before(plan, is!(EnterDirectory | User), is!(VerifyDirectory));
+    });
+}
+
+#[test]
+fn rights_are_given_up_in_the_order_in_which_they_are_needed() {
+    every_plan(|plan, _| {
+        place(plan, is!(BoundingSet));
+        place(plan, is!(Groups));
+        place(plan, is!(CapabilitySets));
+        assert_before(plan, is!(BoundingSet | Groups), is!(User));
+        assert_before(plan, is!(User | BoundingSet | Groups), is!(CapabilitySets));
+        // Every one of these needs a right, or a file that only root may write.
+        let privileged = is!(
+            JoinCgroup | JoinNamespace | Unshare | Propagation | OpenRoot | Mount | Bind | Reattribute | Remount | MakeDevice
+                | BindDevice | HideMount | EnterRoot | RootPropagation | OpenProc | Sysctl | ReadOnlyPath | MaskPath | ReadOnlyRoot
+                | Hostname | Domainname | LoopbackUp | Limit | OomScore | Schedule | IoPriority | OwnStdio
+        );
+        assert_before(plan, privileged, is!(BoundingSet | Groups | User | CapabilitySets));
+        assert_before(plan, is!(User | CapabilitySets), is!(FindProgram | Ready));
+    });
+}
+
+#[test]
+fn the_mask_of_the_process_is_set_when_nothing_is_made_any_more() {
+    every_plan(|plan, _| {
+        place(plan, is!(Umask));
+        assert_before(plan, is!(Mount | Symlink | MakeDevice | BindDevice | MakeDirectory), is!(Umask));
+    });
+}
+
+#[test]
+fn every_inherited_descriptor_is_used_once() {
+    every_plan(|plan, _| {
+        let mut used: Vec<usize> = plan
+            .steps
+            .iter()
+            .filter_map(|step| match step {
+                Step::JoinNamespace { namespace, .. } => Some(usize::from(namespace)),
+                Step::JoinCgroup { tasks, .. } => Some(usize::from(tasks)),
+                _ => None,
+            })
+            .collect();
+        used.sort_unstable();
+        assert_eq!(used, (0..plan.spawn.inherited.len()).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn nothing_is_looked_up_from_what_is_not_held_yet() {
+    every_plan(|plan, _| {
+        let mut held: Vec<u8> = Vec::new();
+        for step in plan.steps.iter() {
+            for target in targets(&step) {
+                assert!(target.held == 0 || held.contains(&target.held), "{step}: {} is not held", target.held);
+                let path = target.path.bytes();
+                assert!(usize::from(target.skip) < path.len(), "{step}: nothing is left of its path");
+                assert_eq!(target.held == 0, target.skip == 0, "{step}");
+            }
+            match step {
+                Step::Mount { hold, .. } | Step::OpenProc { hold } if hold != 0 => held.push(hold),
+                Step::Sysctl { proc, .. } | Step::OomScore { proc, .. } | Step::ExecLabel { proc, .. } => {
+                    assert!(held.contains(&proc), "{step}: {proc} is not held");
+                }
+                _ => {}
+            }
+        }
+        let mut once = held.clone();
+        once.dedup();
+        assert_eq!(once, held, "a number means one thing");
+    });
+}
+
+fn targets<'a>(step: &Step<'a>) -> Vec<Target<'a>> {
+    match *step {
+        Step::Mount { target, .. }
+        | Step::Bind { target, .. }
+        | Step::Reattribute { target, .. }
+        | Step::Remount { target, .. }
+        | Step::Symlink { target, .. }
+        | Step::MakeDevice { target, .. }
+        | Step::BindDevice { target, .. }
+        | Step::ReopenNull { target, .. }
+        | Step::ReadOnlyPath { target, .. } => vec![target],
+        Step::MaskPath { target, null, .. } => vec![target, null],
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn a_plan_reads_as_it_was_written() {
+    every_plan(|plan, _| {
+        let mut again = Steps::new();
+        plan.steps.iter().for_each(|step| again.push(step));
+        assert_eq!(plan.steps.iter().count(), plan.steps.len());
+        assert_eq!(again, plan.steps);
+    });
+}
+
+#[test]
+fn run_does_what_create_and_start_do() {
+    every_plan(|created, case| {
+        let run = plan(case, &Request { wait: Wait::Nobody, ..case.request.clone() }).expect("as before");
+        let created = if case.request.wait == Wait::Start {
+            created.clone()
+        } else {
+            plan(case, &Request { wait: Wait::Start, ..case.request.clone() }).expect("as before")
+        };
+        let waits = is!(FindProgram | AwaitStart);
+        let without: Vec<_> = created.steps.iter().filter(|step| !waits(step)).collect();
+        assert_eq!(without, run.steps.iter().collect::<Vec<_>>());
+        assert_eq!(created.spawn, run.spawn);
+    });
+}
+
+#[test]
+fn without_a_mount_namespace_the_host_is_left_as_it_is() {
+    every_plan(|plan, _| {
+        if plan.mounts_stay {
+            assert_eq!(places(plan, is!(Propagation | HideMount | RootPropagation)), [] as [usize; 0]);
+            place(plan, |step| matches!(step, Step::EnterRoot { how: Enter::Chroot }));
+        } else {
+            place(plan, is!(Propagation));
+        }
+    });
+}
+
+#[test]
+fn a_plan_never_depends_on_what_is_in_the_root() {
+    let root = std::env::temp_dir().join(format!("rt-plan-{}", std::process::id()));
+    fs::create_dir_all(&root).expect("a directory");
+    let plans = || -> Vec<Vec<u8>> {
+        (0..200)
+            .map(|seed| {
+                let case = case(seed);
+                let mut config: serde_json::Value = serde_json::from_str(&case.config).expect("JSON");
+                config["root"]["path"] = root.to_str().into();
+                let case = Case { config: config.to_string(), ..case };
+                plan(&case, &case.request).map_or_else(Vec::new, |plan| plan.steps.message(3, 4, &[5]))
+            })
+            .collect()
+    };
+    let empty = plans();
+    for (link, text) in [("proc", "/etc"), ("dev", "/dev"), ("sys", "sys"), ("etc", "../../.."), ("home", "/proc/self/fd")] {
+        std::os::unix::fs::symlink(text, root.join(link)).expect("a link");
+    }
+    let full = plans();
+    fs::remove_dir_all(&root).expect("removed");
+    assert!(empty == full, "a plan looked into the root");
+}
