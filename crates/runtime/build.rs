@@ -8,7 +8,13 @@ use std::process::Command;
 fn main() {
     let init = Path::new(rt_init::DIR);
     let root = init.ancestors().nth(2).expect("crates/init lies two levels below the workspace");
-    for file in [init.join("src"), init.join("Cargo.toml"), init.join("link.ld"), root.join("Cargo.toml"), root.join("Cargo.lock")] {
+    for file in [
+        init.join("src"),
+        init.join("Cargo.toml"),
+        init.join("link.ld"),
+        root.join("Cargo.toml"),
+        root.join("Cargo.lock"),
+    ] {
         println!("cargo::rerun-if-changed={}", file.display());
     }
     let target = env::var("TARGET").expect("cargo sets TARGET");
@@ -29,13 +35,25 @@ fn main() {
         "-Cforce-unwind-tables=no",
     ];
     // The paths of a build machine are nobody's business, and would make every build's bytes different.
-    let home = env::var("CARGO_HOME").or_else(|_| env::var("HOME").map(|home| format!("{home}/.cargo"))).unwrap_or_default();
+    let home =
+        env::var("CARGO_HOME").or_else(|_| env::var("HOME").map(|home| format!("{home}/.cargo"))).unwrap_or_default();
     let remap = [format!("--remap-path-prefix={home}=cargo"), format!("--remap-path-prefix={}=rt", root.display())];
     let script = format!("-Clink-arg=-Wl,-T,{}", init.join("link.ld").display());
     let all: Vec<&str> = flags.iter().copied().chain(remap.iter().map(String::as_str)).chain([&*script]).collect();
 
     let mut cargo = Command::new(env::var_os("CARGO").expect("cargo sets CARGO"));
-    cargo.args(["build", "--locked", "--package", "rt-init", "--bin", "rt-init", "--profile", "init", "--target", &target]);
+    cargo.args([
+        "build",
+        "--locked",
+        "--package",
+        "rt-init",
+        "--bin",
+        "rt-init",
+        "--profile",
+        "init",
+        "--target",
+        &target,
+    ]);
     cargo.arg("--manifest-path").arg(root.join("Cargo.toml")).arg("--target-dir").arg(&directory);
     // What the outer build was told (its profile, its flags, its wrapper) is not for this one.
     for (name, _) in env::vars_os() {

@@ -9,10 +9,10 @@ use std::{
 };
 
 use runtime_tests::{Container, Running, cgroup_v2, controller, differs, newer_than_this_runc, wait_until};
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-/// Does a process with this pid exist? A zombie does.
+/// Does a process with this pid live?
 fn exists(pid: i32) -> bool {
     // A zombie has ended; who reaps it when is not the runtime's.
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

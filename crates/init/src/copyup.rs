@@ -6,8 +6,8 @@ use core::ffi::CStr;
 use core::mem::MaybeUninit;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, RawDir, Stat, Timespec, Timestamps, Uid, chmodat, chownat, fchmod, fchown, fstat,
-    mkdirat, mknodat, openat, statat, symlinkat, utimensat,
+    AtFlags, FileType, Gid, Mode, OFlags, RawDir, Stat, Timespec, Timestamps, Uid, chmodat, chownat, fchmod, fchown,
+    fstat, mkdirat, mknodat, openat, statat, symlinkat, utimensat,
 };
 use rustix::io::{Errno, read, write};
 

@@ -9,7 +9,9 @@ use core::ffi::CStr;
 use rt_sys::fd::standard;
 use rt_wire::{Device, DeviceKind, Part, Target, Text};
 use rustix::fd::{AsRawFd, BorrowedFd};
-use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, chownat, fstat, makedev, mknodat, symlinkat, unlinkat};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, chownat, fstat, makedev, mknodat, symlinkat, unlinkat,
+};
 use rustix::io::Errno;
 use rustix::mount::{OpenTreeFlags, open_tree};
 
@@ -37,7 +39,8 @@ pub(crate) fn symlink(hands: &Hands, target: Target<'_>, text: Text<'_>, replace
     let link = |directory: BorrowedFd<'_>, name: &CStr| symlinkat(text.c(), directory, name);
     match beside(hands, target, link)? {
         Err(Errno::EXIST) if replace => {
-            beside(hands, target, |directory, name| unlinkat(directory, name, AtFlags::empty()))?.at(Part::MakeTarget)?;
+            beside(hands, target, |directory, name| unlinkat(directory, name, AtFlags::empty()))?
+                .at(Part::MakeTarget)?;
             beside(hands, target, link)?.at(Part::MakeTarget)
         }
         Err(Errno::EXIST) => Ok(()),

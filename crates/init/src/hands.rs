@@ -1,8 +1,8 @@
 //! What init holds while it walks: the few values that only exist at run time.
 
+use crate::fd::Fd;
 use rt_sys::fd;
 use rt_wire::{Order, Part, Report, Target};
-use crate::fd::Fd;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
@@ -146,7 +146,8 @@ impl Hands {
     /// Wait for the parent's word. A parent that is gone is an error: nobody would ever start us.
     pub(crate) fn await_order(&self) -> Done {
         let mut bytes = [0u8; 8];
-        let (_, len) = rustix::io::retry_on_intr(|| recv(&self.socket, &mut bytes, RecvFlags::empty())).at(Part::Talk)?;
+        let (_, len) =
+            rustix::io::retry_on_intr(|| recv(&self.socket, &mut bytes, RecvFlags::empty())).at(Part::Talk)?;
         match bytes.get(..len).and_then(Order::decode) {
             Some(Order::Proceed) => Ok(()),
             None => Err(Failure { part: Part::Talk, errno: Errno::CONNRESET }),

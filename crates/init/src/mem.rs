@@ -70,16 +70,7 @@ mod x86_64 {
     #[unsafe(naked)]
     #[unsafe(no_mangle)]
     unsafe extern "C" fn strlen(text: *const u8) -> usize {
-        naked_asm!(
-            "xor eax, eax",
-            "2:",
-            "cmp byte ptr [rdi + rax], 0",
-            "je 3f",
-            "inc rax",
-            "jmp 2b",
-            "3:",
-            "ret",
-        )
+        naked_asm!("xor eax, eax", "2:", "cmp byte ptr [rdi + rax], 0", "je 3f", "inc rax", "jmp 2b", "3:", "ret",)
     }
 }
 
@@ -125,16 +116,7 @@ mod aarch64 {
     #[unsafe(naked)]
     #[unsafe(no_mangle)]
     unsafe extern "C" fn memset(to: *mut u8, byte: i32, len: usize) -> *mut u8 {
-        naked_asm!(
-            "mov x3, x0",
-            "2:",
-            "cbz x2, 3f",
-            "strb w1, [x3], #1",
-            "sub x2, x2, #1",
-            "b 2b",
-            "3:",
-            "ret",
-        )
+        naked_asm!("mov x3, x0", "2:", "cbz x2, 3f", "strb w1, [x3], #1", "sub x2, x2, #1", "b 2b", "3:", "ret",)
     }
 
     #[unsafe(naked)]
@@ -165,14 +147,6 @@ mod aarch64 {
     #[unsafe(naked)]
     #[unsafe(no_mangle)]
     unsafe extern "C" fn strlen(text: *const u8) -> usize {
-        naked_asm!(
-            "mov x1, x0",
-            "2:",
-            "ldrb w2, [x1], #1",
-            "cbnz w2, 2b",
-            "sub x0, x1, x0",
-            "sub x0, x0, #1",
-            "ret",
-        )
+        naked_asm!("mov x1, x0", "2:", "ldrb w2, [x1], #1", "cbnz w2, 2b", "sub x0, x1, x0", "sub x0, x0, #1", "ret",)
     }
 }

@@ -4,20 +4,19 @@
 //! fchdir(2): a name that nobody can swap.
 
 use crate::copyup;
+use crate::fd::Fd;
 use crate::hands::{At, Done, Failure, Hands};
 use crate::path::{self, Kind, Last, rest};
 use crate::root::{MOUNT_ATTR_RDONLY, attach};
 use core::ffi::CStr;
 use rt_sys::mount::{Attributes, Depth, set_attributes, set_attributes_at};
 use rt_wire::{Change, Follow, Part, Step, Target, Text, Tree};
-use crate::fd::Fd;
 use rustix::fd::AsFd;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Stat, fstat, makedev, mkdirat, statat};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags,
-    fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount_bind_recursive, move_mount,
-    open_tree,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount_bind_recursive, move_mount, open_tree,
 };
 use rustix::process::fchdir;
 
@@ -44,7 +43,14 @@ pub(crate) fn mount(hands: &mut Hands, step: Step<'_>) -> Done {
 }
 
 /// With mount(2): fewer calls than fsopen(2) and its kin, for what no later step starts from.
-fn mount_at(hands: &mut Hands, fstype: Text<'_>, source: Text<'_>, target: Target<'_>, flags: u32, data: Text<'_>) -> Done {
+fn mount_at(
+    hands: &mut Hands,
+    fstype: Text<'_>,
+    source: Text<'_>,
+    target: Target<'_>,
+    flags: u32,
+    data: Text<'_>,
+) -> Done {
     let mount = |on: &CStr| {
         let data = (!data.is_empty()).then(|| data.c());
         rustix::mount::mount(source.c(), on, fstype.c(), MountFlags::from_bits_retain(flags), data)
@@ -62,7 +68,7 @@ fn mount_at(hands: &mut Hands, fstype: Text<'_>, source: Text<'_>, target: Targe
         match mkdirat(CWD, name, Mode::from_raw_mode(0o755)) {
             Ok(()) | Err(Errno::EXIST) => {}
             // More than one level below: the long way.
-            Err(_) => drop(path::find_or_make(hands, target, Kind::Directory, Last::Follow)?),
+            Err(_) => path::find_or_make(hands, target, Kind::Directory, Last::Follow)?.leave(),
         }
     }
     mount(name).at(Part::Attach)
@@ -79,7 +85,9 @@ fn last_of(fstype: Text<'_>) -> Last {
 /// ENOTDIR of such a link says little: name the part.
 fn real_directory(fstype: Text<'_>) -> impl Fn(Failure) -> Failure {
     move |failure| match (last_of(fstype), failure) {
-        (Last::Keep, Failure { errno: errno @ (Errno::LOOP | Errno::NOTDIR), .. }) => Failure { part: Part::Link, errno },
+        (Last::Keep, Failure { errno: errno @ (Errno::LOOP | Errno::NOTDIR), .. }) => {
+            Failure { part: Part::Link, errno }
+        }
         _ => failure,
     }
 }

@@ -1,10 +1,10 @@
 //! Paths of the container, which its image controls: resolved by the kernel below a descriptor, never above it and
 //! never through a magic link (openat2(2), Linux 5.6). What is missing is made the same way.
 
+use crate::fd::Fd;
 use crate::hands::{At, Failure, Hands};
 use core::ffi::CStr;
 use rt_wire::{Part, Target, Text};
-use crate::fd::Fd;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, mkdirat, mknodat, openat2, readlinkat_raw, statat};
 use rustix::io::Errno;

@@ -1,11 +1,11 @@
 //! Writes to procfs, through a mount that init made itself and holds. A path could be a symbolic link, or have
 //! something mounted over it, and the kernel would write there (CVE-2019-16884, CVE-2025-52881).
 
+use crate::fd::Fd;
 use crate::hands::{At, Done, Failure, Hands};
 use crate::mounts;
 use crate::path::Buffer;
 use rt_wire::{Part, Text};
-use crate::fd::Fd;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 

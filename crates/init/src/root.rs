@@ -1,17 +1,17 @@
 //! The container's root: opened, entered, closed to writers.
 
+use crate::fd::Fd;
 use crate::hands::{At, Done, Failure, Hands};
 use crate::path::{self, Last};
 use core::ffi::CStr;
 use rt_sys::mount::{Attributes, Depth, set_attributes};
 use rt_wire::{Enter, Parent, Part, Propagate, Text, Tree};
-use crate::fd::Fd;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxAttributes, StatxFlags, openat, statx};
 use rustix::io::Errno;
 use rustix::mount::{
-    MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount, mount_change, mount_move, move_mount, open_tree,
-    unmount,
+    MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount, mount_change, mount_move, move_mount,
+    open_tree, unmount,
 };
 use rustix::process::{chdir, chroot, fchdir, pivot_root};
 

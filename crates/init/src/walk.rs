@@ -1,5 +1,6 @@
 //! The walk itself: read the plan, apply its steps one after the other.
 
+use crate::fd::Fd;
 use crate::hands::{At, Done, Failure, Hands};
 use crate::{devices, identity, mounts, procfs, program, root};
 use core::sync::atomic::{AtomicI32, AtomicU16, Ordering::Relaxed};
@@ -7,7 +8,6 @@ use rt_sys::exec::exit;
 use rt_sys::{fd, keyring, map, net, ns, signal};
 use rt_wire::{Header, LabelKind, PLAN_OFFSET, Part, Reader, Report, Step};
 use rustix::event::{PollFd, PollFlags, poll};
-use crate::fd::Fd;
 use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior, setsid, umask};
@@ -26,7 +26,7 @@ pub fn walk(plan: i32) -> ! {
     for number in 0..header.steps {
         hands.step = u16::try_from(number).unwrap_or(u16::MAX);
         STEP.store(hands.step, Relaxed);
-        let done = match reader.next() {
+        let done = match reader.value() {
             Some(step) => apply(step, &mut hands),
             None => Err(Failure { part: Part::Message, errno: Errno::BADMSG }),
         };
@@ -131,7 +131,8 @@ const ENDING: [i32; 4] = [1, 2, 3, 15];
 fn await_start(hands: &mut Hands) -> Done {
     let listener = hands.listener.as_ref().ok_or(Errno::BADF)?;
     rustix::thread::set_name(c"rt-init")?;
-    let mask = ENDING.iter().fold(0u64, |mask, signal| mask | 1u64.wrapping_shl(signal.unsigned_abs().saturating_sub(1)));
+    let mask =
+        ENDING.iter().fold(0u64, |mask, signal| mask | 1u64.wrapping_shl(signal.unsigned_abs().saturating_sub(1)));
     // What the walk has needed of the stack is not needed while waiting, perhaps for hours.
     map::release_stack()?;
     signal::set_mask(mask)?;

@@ -1,8 +1,8 @@
 //! Device nodes: the ones that every container has (config-linux.md, "Default Devices"), and the config's.
 
+use crate::Error;
 use crate::error::invalid;
 use crate::spec::Spec;
-use crate::Error;
 use rt_wire::{Device, DeviceKind};
 
 /// Path, major, minor.

@@ -3,8 +3,8 @@
 use crate::error::invalid;
 use crate::host::{Cgroups, Hierarchy, Host};
 use crate::namespaces::{Own, own};
-use crate::rootfs::is_cut_off;
 use crate::options::{Options, READ_ONLY, SUPERBLOCK};
+use crate::rootfs::is_cut_off;
 use crate::spec::{Mount, Spec};
 use crate::targets::{Kind, Targets, clean};
 use crate::{Error, Steps};
@@ -43,7 +43,8 @@ pub(crate) fn all(
         let field = format!("mounts[{index}]");
         let destination = destination(mount, &field, warnings)?;
         let options = Options::parse(mount.options.iter().map(|option| &**option));
-        let one = One { spec, host, bundle, field: &field, mount, destination: &destination, options: &options, cut_off };
+        let one =
+            One { spec, host, bundle, field: &field, mount, destination: &destination, options: &options, cut_off };
         one.plan(steps, &mut targets)?;
     }
     Ok(targets)
@@ -57,7 +58,8 @@ fn destination(mount: &Mount<'_>, field: &str, warnings: &mut Vec<String>) -> Re
     if mount.destination.starts_with('/') {
         return Ok(mount.destination.to_string());
     }
-    warnings.push(format!("config.json: {field}.destination: \"{0}\" is not absolute; taken as /{0}", mount.destination));
+    warnings
+        .push(format!("config.json: {field}.destination: \"{0}\" is not absolute; taken as /{0}", mount.destination));
     Ok(format!("/{}", mount.destination))
 }
 
@@ -110,7 +112,8 @@ impl One<'_> {
             ("", label) => label.to_owned(),
             (data, label) => format!("{data},{label}"),
         };
-        let held = self.holds(kind, &data).filter(|_| clean(self.destination) == self.destination && self.destination != "/");
+        let held =
+            self.holds(kind, &data).filter(|_| clean(self.destination) == self.destination && self.destination != "/");
         let hold = if held.is_some() { targets.next() } else { 0 };
         // A tmpfs, and whatever is /dev, still has targets made in it: read-only comes last (`rootfs::harden`).
         let flags = if self.is_closed_late() { self.options.set & !READ_ONLY } else { self.options.set };
@@ -261,9 +264,17 @@ impl One<'_> {
                     whole: self.options.whole(),
                 });
             }
-            for controller in hierarchy.controllers.iter().filter(|controller| !controller.contains('=') && **controller != hierarchy.name) {
+            for controller in hierarchy
+                .controllers
+                .iter()
+                .filter(|controller| !controller.contains('=') && **controller != hierarchy.name)
+            {
                 let link = format!("{}/{controller}", self.destination);
-                steps.push(Step::Symlink { target: Target::in_root(&link), text: hierarchy.name.as_str().into(), replace: false });
+                steps.push(Step::Symlink {
+                    target: Target::in_root(&link),
+                    text: hierarchy.name.as_str().into(),
+                    replace: false,
+                });
             }
         }
         if self.options.set & READ_ONLY != 0 {

@@ -59,7 +59,8 @@ pub(crate) fn spawn(spec: &Spec<'_>, host: &Host) -> Spawn {
     }
     if own(spec, Namespace::Time) == Own::New {
         let offsets = spec.linux.time_offsets.iter();
-        spawn.time = Some(offsets.map(|(clock, offset)| format!("{clock} {} {}\n", offset.secs, offset.nanosecs)).collect());
+        spawn.time =
+            Some(offsets.map(|(clock, offset)| format!("{clock} {} {}\n", offset.secs, offset.nanosecs)).collect());
     }
     spawn
 }
@@ -76,7 +77,8 @@ pub(crate) fn finish(spec: &Spec<'_>, host: &Host, steps: &mut Steps, spawn: &mu
             steps.push(Step::Unshare { kind: Namespace::Cgroup });
         }
     }
-    let order = [Namespace::Ipc, Namespace::Uts, Namespace::Network, Namespace::Cgroup, Namespace::Time, Namespace::Mount];
+    let order =
+        [Namespace::Ipc, Namespace::Uts, Namespace::Network, Namespace::Cgroup, Namespace::Time, Namespace::Mount];
     if own(spec, Namespace::Pid) != Own::New {
         // Others live there, and could look into us.
         steps.push(Step::Undumpable {});

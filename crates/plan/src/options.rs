@@ -119,6 +119,8 @@ pub fn propagation(name: &str) -> Option<(Propagate, Tree)> {
 }
 
 /// The options of one mount, sorted by what has to be done about them.
+// Each of the flags is an option of its own that goes with every other.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// `bind` or `rbind`.

@@ -60,13 +60,22 @@ fn swap(c: char) -> char {
 fn labels(spec: &Spec<'_>, host: &Host, process: &Process<'_>) -> Result<(), Error> {
     let refuse = |field: &str, lack: &str| Err(Error::Host { field: field.to_owned(), lack: lack.to_owned() });
     if !process.apparmor_profile.is_empty() && !host.apparmor {
-        return refuse("process.apparmorProfile", "apparmor: config provided but apparmor not supported on this host; remove the field");
+        return refuse(
+            "process.apparmorProfile",
+            "apparmor: config provided but apparmor not supported on this host; remove the field",
+        );
     }
     if !process.selinux_label.is_empty() && !host.selinux {
-        return refuse("process.selinuxLabel", "selinux label is specified in config, but selinux is disabled or not supported on this host; remove the field");
+        return refuse(
+            "process.selinuxLabel",
+            "selinux label is specified in config, but selinux is disabled or not supported on this host; remove the field",
+        );
     }
     if !spec.linux.mount_label.is_empty() && !host.selinux {
-        return refuse("linux.mountLabel", "selinux label is specified in config, but selinux is disabled or not supported on this host; remove the field");
+        return refuse(
+            "linux.mountLabel",
+            "selinux label is specified in config, but selinux is disabled or not supported on this host; remove the field",
+        );
     }
     Ok(())
 }
@@ -158,13 +167,17 @@ fn limits(process: &Process<'_>, steps: &mut Steps) -> Result<(), Error> {
         let upper = limit.kind.to_ascii_uppercase();
         let bare = upper.strip_prefix("RLIMIT_").unwrap_or(&upper);
         let Some(resource) = LIMITS.iter().position(|name| *name == bare) else {
-            return Err(invalid(format!("process.rlimits[{index}].type"), format!("invalid rlimit type: {}", limit.kind)));
+            return Err(invalid(
+                format!("process.rlimits[{index}].type"),
+                format!("invalid rlimit type: {}", limit.kind),
+            ));
         };
         if seen.contains(&resource) {
             return Err(invalid(format!("process.rlimits[{index}]"), format!("a second {}", limit.kind)));
         }
         if limit.soft > limit.hard {
-            let problem = format!("{}: the soft limit {} is above the hard limit {}", limit.kind, limit.soft, limit.hard);
+            let problem =
+                format!("{}: the soft limit {} is above the hard limit {}", limit.kind, limit.soft, limit.hard);
             return Err(invalid(format!("process.rlimits[{index}]"), problem));
         }
         seen.push(resource);
@@ -210,7 +223,8 @@ const SCHEDULER_FLAGS: [(&str, u64); 7] = [
 
 fn scheduler(process: &Process<'_>, steps: &mut Steps) -> Result<(), Error> {
     let Some(scheduler) = &process.scheduler else { return Ok(()) };
-    let find = |table: &[(&str, u32)], name: &str| table.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+    let find =
+        |table: &[(&str, u32)], name: &str| table.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
     let Some(policy) = find(&POLICIES, &scheduler.policy) else {
         return Err(invalid("process.scheduler.policy", format!("there is no policy \"{}\"", scheduler.policy)));
     };
@@ -260,7 +274,9 @@ fn io_priority(process: &Process<'_>, steps: &mut Steps) -> Result<(), Error> {
     };
     match u32::try_from(priority.priority) {
         Ok(level @ 0..=7) => steps.push(Step::IoPriority { value: class << 13 | level }),
-        _ => return Err(invalid("process.ioPriority.priority", format!("{} is not between 0 and 7", priority.priority))),
+        _ => {
+            return Err(invalid("process.ioPriority.priority", format!("{} is not between 0 and 7", priority.priority)));
+        }
     }
     Ok(())
 }
@@ -287,7 +303,12 @@ pub(crate) fn wait_and_exec(spec: &Spec<'_>, request: &Request, steps: &mut Step
     let variables = variables.iter().filter(|variable| home.is_empty() || !variable.starts_with("HOME="));
     let env: Vec<u8> = variables.flat_map(|variable| words(variable)).collect();
     let args: Vec<u8> = process.args.iter().flat_map(|word| words(word)).collect();
-    steps.push(Step::Exec { args: Texts::new(&args), env: Texts::new(&env), path: path.into(), home: home.as_str().into() });
+    steps.push(Step::Exec {
+        args: Texts::new(&args),
+        env: Texts::new(&env),
+        path: path.into(),
+        home: home.as_str().into(),
+    });
 }
 
 fn words(text: &str) -> impl Iterator<Item = u8> {
@@ -313,4 +334,3 @@ fn environment<'a>(process: &'a Process<'_>, request: &Request) -> Vec<std::borr
     variables.reverse();
     variables
 }
-

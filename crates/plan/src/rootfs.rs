@@ -17,8 +17,7 @@ const CAP_MKNOD: u32 = 27;
 /// Where the root file system is on the host.
 pub(crate) fn path(spec: &Spec<'_>, bundle: &str) -> String {
     let path = spec.root.as_ref().map_or("", |root| &root.path);
-    let path = clean(&absolute(bundle, path));
-    path
+    clean(&absolute(bundle, path))
 }
 
 /// Cut the mount namespace off and open the root.
@@ -58,7 +57,9 @@ fn rootfs_propagation(spec: &Spec<'_>) -> Result<Option<(Propagate, Tree)>, Erro
         name => match propagation(name) {
             Some(known) => Ok(Some(known)),
             None => {
-                let problem = format!("\"{name}\" is not supported: shared, slave, private and unbindable are, and each with an r before it");
+                let problem = format!(
+                    "\"{name}\" is not supported: shared, slave, private and unbindable are, and each with an r before it"
+                );
                 Err(invalid("linux.rootfsPropagation", problem))
             }
         },
@@ -67,11 +68,13 @@ fn rootfs_propagation(spec: &Spec<'_>) -> Result<Option<(Propagate, Tree)>, Erro
 
 /// Whether no mount of the container wants to hear of the host's.
 pub(crate) fn is_cut_off(spec: &Spec<'_>) -> bool {
-    own(spec, Namespace::Mount) != Own::Host && spec.linux.rootfs_propagation.is_empty() && spec.mounts.iter().all(|mount| {
-        let options = Options::parse(mount.options.iter().map(|option| &**option));
-        let bind = options.bind.is_some() || &*mount.kind == "bind";
-        if bind { options.is_private() } else { options.propagation.is_empty() || options.is_private() }
-    })
+    own(spec, Namespace::Mount) != Own::Host
+        && spec.linux.rootfs_propagation.is_empty()
+        && spec.mounts.iter().all(|mount| {
+            let options = Options::parse(mount.options.iter().map(|option| &**option));
+            let bind = options.bind.is_some() || &*mount.kind == "bind";
+            if bind { options.is_private() } else { options.propagation.is_empty() || options.is_private() }
+        })
 }
 
 /// Device nodes and links, unless /dev is somebody else's: a bind mount of the host's has all it is to have.
@@ -83,10 +86,13 @@ pub(crate) fn devices(spec: &Spec<'_>, host: &Host, targets: &Targets, steps: &m
     for (path, device) in devices::all(spec)? {
         let target = targets.find(path);
         let fifo = device.kind == rt_wire::DeviceKind::Fifo;
-        let step = if may_mknod || fifo { Step::MakeDevice { target, device } } else { Step::BindDevice { target, device } };
+        let step =
+            if may_mknod || fifo { Step::MakeDevice { target, device } } else { Step::BindDevice { target, device } };
         steps.push(step);
     }
-    let mut link = |path, text: &str, replace| steps.push(Step::Symlink { target: targets.find(path), text: text.into(), replace });
+    let mut link = |path, text: &str, replace| {
+        steps.push(Step::Symlink { target: targets.find(path), text: text.into(), replace })
+    };
     // An image without its own devpts may have a node here, which would be the host's.
     link("/dev/ptmx", "pts/ptmx", true);
     link("/dev/fd", "/proc/self/fd", false);
@@ -119,7 +125,9 @@ pub(crate) fn enter(spec: &Spec<'_>, host: &Host, request: &Request, steps: &mut
     };
     if how == Enter::Move {
         let root = path(spec, &request.bundle);
-        for mount in host.kernel_mounts.iter().filter(|mount| **mount != root && !mount.starts_with(&format!("{root}/"))) {
+        for mount in
+            host.kernel_mounts.iter().filter(|mount| **mount != root && !mount.starts_with(&format!("{root}/")))
+        {
             steps.push(Step::HideMount { path: mount.as_str().into() });
         }
     }

@@ -34,7 +34,7 @@ impl Steps {
     /// One after the other.
     pub fn iter(&self) -> impl Iterator<Item = Step<'_>> {
         let mut reader = Reader::new(&self.bytes);
-        std::iter::from_fn(move || reader.next())
+        std::iter::from_fn(move || reader.value())
     }
 
     /// Step `number`, from 0.

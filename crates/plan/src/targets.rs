@@ -48,7 +48,8 @@ impl Targets {
             return target;
         }
         // The deepest mount above it; of several at one place the last, which covers the others.
-        let above = self.mounted.iter().filter(|mounted| is_below(path, &mounted.at)).max_by_key(|mounted| mounted.at.len());
+        let above =
+            self.mounted.iter().filter(|mounted| is_below(path, &mounted.at)).max_by_key(|mounted| mounted.at.len());
         let Some(Mounted { at, held: Some((number, kind)) }) = above else { return target };
         let skip = at.len() + 1;
         let rest = &path[skip..];
@@ -71,9 +72,14 @@ fn is_kernels(kind: Kind, rest: &str) -> bool {
     let first = rest.split('/').next().unwrap_or_default();
     match kind {
         Kind::Proc => {
-            !first.starts_with(|c: char| c.is_ascii_digit()) && !matches!(first, "self" | "thread-self" | "net" | "mounts")
+            !first.starts_with(|c: char| c.is_ascii_digit())
+                && !matches!(first, "self" | "thread-self" | "net" | "mounts")
         }
-        Kind::Sysfs => matches!(first, "fs" | "firmware" | "kernel" | "power") || rest == "dev/block" || rest == "devices/virtual/powercap",
+        Kind::Sysfs => {
+            matches!(first, "fs" | "firmware" | "kernel" | "power")
+                || rest == "dev/block"
+                || rest == "devices/virtual/powercap"
+        }
         Kind::Tmpfs => true,
     }
 }

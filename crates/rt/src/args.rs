@@ -102,7 +102,11 @@ fn command_line() -> clap::Command {
         .disable_version_flag(true)
         .args_override_self(true);
     Global::augment_args(rt).subcommands([
-        command("create", "Make a container: everything but its program, which waits for start", CreateArgs::augment_args),
+        command(
+            "create",
+            "Make a container: everything but its program, which waits for start",
+            CreateArgs::augment_args,
+        ),
         command("start", "Let the program of a created container run", One::augment_args),
         command("run", "Create a container, run its program, wait for its end", RunArgs::augment_args),
         command("state", "Print the state of a container as JSON", One::augment_args),
@@ -309,7 +313,8 @@ fn refusal(error: &clap::Error, command: Option<&str>) -> Refusal {
         ErrorKind::MissingSubcommand => return Refusal::Answer(command_line().render_help().to_string()),
         _ => {}
     }
-    let surplus = matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(word)) if !word.starts_with('-'));
+    let surplus =
+        matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(word)) if !word.starts_with('-'));
     let count = match error.kind() {
         ErrorKind::MissingRequiredArgument => true,
         ErrorKind::UnknownArgument => surplus,
@@ -339,7 +344,7 @@ fn refusal(error: &clap::Error, command: Option<&str>) -> Refusal {
 pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Invocation, Refusal> {
     let mut command = command_line();
     let mut words: Vec<OsString> = words.collect();
-    if words.iter().skip(1).take_while(|word| word.to_str() != Some("--")).any(|word| is_version(word)) && wants_version(&words) {
+    if wants_version(&words) {
         return Err(Refusal::Answer(version(words.first())));
     }
     for word in words.iter_mut().skip(1) {
@@ -350,7 +355,10 @@ pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Invocation,
             *word = long;
         }
     }
-    let named = words.iter().find_map(|word| command.find_subcommand(word.to_str()?)).map(|command| command.get_name().to_owned());
+    let named = words
+        .iter()
+        .find_map(|word| command.find_subcommand(word.to_str()?))
+        .map(|command| command.get_name().to_owned());
     let matches = command.try_get_matches_from_mut(words).map_err(|error| refusal(&error, named.as_deref()))?;
     let understood = Global::from_arg_matches(&matches)
         .and_then(|global| Ok(Invocation { global, command: Command::from_matches(&matches)? }));
@@ -366,27 +374,25 @@ fn single_dash(word: &OsString) -> Option<OsString> {
     long.then(|| format!("-{text}").into())
 }
 
-fn is_version(word: &OsString) -> bool {
-    matches!(word.to_str(), Some("-v" | "--version" | "-version"))
-}
-
-/// Before any command: after one, `-v` is the command's to refuse.
+/// `-v` before any command: after one it is the command's to refuse.
 fn wants_version(words: &[OsString]) -> bool {
-    let commands: Vec<String> = command_line().get_subcommands().map(|command| command.get_name().to_owned()).collect();
-    let first = words.iter().skip(1).position(is_version);
-    let command = words.iter().skip(1).position(|word| word.to_str().is_some_and(|word| commands.iter().any(|name| name == word)));
-    match (first, command) {
-        (Some(version), Some(command)) => version < command,
-        (version, None) => version.is_some(),
-        (None, _) => false,
-    }
+    let version = |word: &OsString| matches!(word.to_str(), Some("-v" | "--version" | "-version"));
+    let Some(at) = words.iter().skip(1).position(version) else { return false };
+    let line = command_line();
+    let command = |word: &OsString| word == "--" || word.to_str().is_some_and(|word| line.find_subcommand(word).is_some());
+    !words.iter().skip(1).take(at).any(command)
 }
 
 /// Engines read the first line, and some take only runc's name: so that is what rt says where it stands in for it.
 fn version(program: Option<&OsString>) -> String {
     let name = program.and_then(|path| std::path::Path::new(path).file_name()).and_then(|name| name.to_str());
     let name = if name == Some("runc") { "runc" } else { "rt" };
-    format!("{name} version {}\ncommit: {}\nspec: {}\n", env!("CARGO_PKG_VERSION"), option_env!("RT_COMMIT").unwrap_or("unknown"), SPEC)
+    format!(
+        "{name} version {}\ncommit: {}\nspec: {}\n",
+        env!("CARGO_PKG_VERSION"),
+        option_env!("RT_COMMIT").unwrap_or("unknown"),
+        SPEC
+    )
 }
 
 /// The runtime-spec that rt follows.

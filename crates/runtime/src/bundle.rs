@@ -24,7 +24,10 @@ impl Bundle {
         let file = config.map_or_else(|| path.join("config.json"), Path::to_owned);
         let bytes = read(&file)?;
         let Some(text) = path.to_str() else {
-            return Err(Error::Usage(format!("the bundle's path {} is not UTF-8, as the config and the state have to be", path.display())));
+            return Err(Error::Usage(format!(
+                "the bundle's path {} is not UTF-8, as the config and the state have to be",
+                path.display()
+            )));
         };
         Ok(Self { path: text.to_owned(), config: bytes })
     }

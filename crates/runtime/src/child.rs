@@ -109,7 +109,9 @@ impl Child {
         };
         match bytes.get(..len) {
             None | Some([]) => Ok(None),
-            Some(bytes) => Report::decode(bytes).map(Some).ok_or(Error::Call { attempt: "understand init", errno: Errno::BADMSG }),
+            Some(bytes) => {
+                Report::decode(bytes).map(Some).ok_or(Error::Call { attempt: "understand init", errno: Errno::BADMSG })
+            }
         }
     }
 
@@ -157,7 +159,8 @@ impl Inherited<'_> {
 }
 
 fn inherited<'a>(plan: &Plan, cgroup: &'a Cgroup) -> Result<Vec<Inherited<'a>>, Error> {
-    let sets_network = plan.steps.iter().any(|step| matches!(step, Step::Sysctl { file, .. } if file.bytes().starts_with(b"net/")));
+    let sets_network =
+        plan.steps.iter().any(|step| matches!(step, Step::Sysctl { file, .. } if file.bytes().starts_with(b"net/")));
     let open = |join: &Join| match join {
         Join::Namespace { kind, path } => {
             let namespace = open_namespace(*kind, path)?;
@@ -168,7 +171,8 @@ fn inherited<'a>(plan: &Plan, cgroup: &'a Cgroup) -> Result<Vec<Inherited<'a>>, 
         }
         Join::Cgroup { controllers } => {
             let tasks = cgroup.birth().tasks.iter().find(|(names, _)| names == controllers);
-            let (_, tasks) = tasks.ok_or(Error::Call { attempt: "find a cgroup that the plan joins", errno: Errno::NOENT })?;
+            let (_, tasks) =
+                tasks.ok_or(Error::Call { attempt: "find a cgroup that the plan joins", errno: Errno::NOENT })?;
             Ok(Inherited::Cgroup(tasks))
         }
     };
@@ -179,9 +183,15 @@ fn inherited<'a>(plan: &Plan, cgroup: &'a Cgroup) -> Result<Vec<Inherited<'a>>, 
 fn not_born(errno: Errno, plan: &Plan, cgroup: &Cgroup) -> Error {
     match errno {
         Errno::BUSY | Errno::OPNOTSUPP if cgroup.birth().into.is_some() => cgroup.unborn(errno).into(),
-        Errno::NOSPC | Errno::USERS => Error::Call { attempt: "make the container's namespaces (a limit in /proc/sys/user is reached)", errno },
-        Errno::AGAIN => Error::Call { attempt: "make the container's first process (a limit on processes is reached)", errno },
-        Errno::PERM if plan.spawn.namespaces != 0 => Error::Call { attempt: "make the container's namespaces (CAP_SYS_ADMIN is needed)", errno },
+        Errno::NOSPC | Errno::USERS => {
+            Error::Call { attempt: "make the container's namespaces (a limit in /proc/sys/user is reached)", errno }
+        }
+        Errno::AGAIN => {
+            Error::Call { attempt: "make the container's first process (a limit on processes is reached)", errno }
+        }
+        Errno::PERM if plan.spawn.namespaces != 0 => {
+            Error::Call { attempt: "make the container's namespaces (CAP_SYS_ADMIN is needed)", errno }
+        }
         errno => Error::Call { attempt: "make the container's first process", errno },
     }
 }

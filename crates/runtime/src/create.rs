@@ -102,7 +102,14 @@ pub(crate) fn make(store: &Store, request: &Create, wait: Wait) -> Result<Made, 
     Ok(commit(child, cgroup, reserved, mounts, record, warnings))
 }
 
-fn commit(child: Child, cgroup: Cgroup, reserved: Reserved, mut mounts: Mounts, record: Record, warnings: Vec<String>) -> Made {
+fn commit(
+    child: Child,
+    cgroup: Cgroup,
+    reserved: Reserved,
+    mut mounts: Mounts,
+    record: Record,
+    warnings: Vec<String>,
+) -> Made {
     mounts.made = None;
     cgroup.commit();
     let directory = reserved.commit();
@@ -139,8 +146,12 @@ fn descriptors(preserve: u32) -> Result<Preserved, Error> {
     if all > 1024 {
         return Err(Error::Usage(format!("{all} descriptors to preserve are more than the 1024 that rt passes on")));
     }
-    if let Some(missing) = (3..3 + all).find(|number| !std::fs::exists(format!("/proc/self/fd/{number}")).unwrap_or(false)) {
-        let why = format!("can't preserve descriptor {missing}: it is not open (--preserve-fds {preserve}, LISTEN_FDS {listen})");
+    if let Some(missing) =
+        (3..3 + all).find(|number| !std::fs::exists(format!("/proc/self/fd/{number}")).unwrap_or(false))
+    {
+        let why = format!(
+            "can't preserve descriptor {missing}: it is not open (--preserve-fds {preserve}, LISTEN_FDS {listen})"
+        );
         return Err(Error::Usage(why));
     }
     rt_sys::fd::close_on_exec_from(3 + all).map_err(Error::call("mark descriptors close-on-exec (Linux 5.11)"))?;
@@ -168,7 +179,9 @@ fn record(spec: &Spec<'_>, plan: &Plan, request: &Create, bundle: &Bundle, place
 
 /// The steps from the wait on: what `start` may have to name.
 fn tail(plan: &Plan) -> Tail {
-    let Some(first) = plan.steps.iter().position(|step| matches!(step, Step::AwaitStart { .. })) else { return Tail::default() };
+    let Some(first) = plan.steps.iter().position(|step| matches!(step, Step::AwaitStart { .. })) else {
+        return Tail::default();
+    };
     Tail { first, of: plan.steps.len(), steps: plan.steps.iter().skip(first).map(|step| step.to_string()).collect() }
 }
 

@@ -84,7 +84,9 @@ pub enum Error {
         problem: String,
     },
     /// The container's processes did not leave in time.
-    #[error("container \"{id}\": its process {pid} has not left {seconds} s after SIGKILL; it waits in the kernel. Try again later")]
+    #[error(
+        "container \"{id}\": its process {pid} has not left {seconds} s after SIGKILL; it waits in the kernel. Try again later"
+    )]
     StillThere {
         /// The container.
         id: String,

@@ -109,7 +109,9 @@ mod tests {
         for text in ["TERM", "SIGTERM", "term", "sigterm", "15"] {
             assert_eq!(number(text), Some(15), "{text}");
         }
-        for (text, expected) in [("RTMIN", 34), ("SIGRTMIN+1", 35), ("rtmax-2", 62), ("SIGRTMAX", 64), ("CLD", 17), ("64", 64)] {
+        for (text, expected) in
+            [("RTMIN", 34), ("SIGRTMIN+1", 35), ("rtmax-2", 62), ("SIGRTMAX", 64), ("CLD", 17), ("64", 64)]
+        {
             assert_eq!(number(text), Some(expected), "{text}");
         }
         for text in ["", "65", "-1", "FOO", "RTMIN+31", "RTMIN-1", "SIG", "9 "] {

@@ -30,7 +30,8 @@ pub(crate) fn must_differ(kind: Namespace, namespace: &OwnedFd) -> Result<(), Er
     let ours = rustix::fs::stat(&*own).on("look at", &own)?;
     let theirs = fstat(namespace).map_err(Error::call("look at a namespace"))?;
     if (ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino) {
-        let problem = format!("is the runtime's own {kind} namespace: its sysctls are not allowed in the hosts {kind} namespace");
+        let problem =
+            format!("is the runtime's own {kind} namespace: its sysctls are not allowed in the hosts {kind} namespace");
         return Err(Error::Namespace { path: own, problem });
     }
     Ok(())
@@ -47,8 +48,10 @@ pub(crate) fn enter(spawn: &Spawn) -> Result<Entered, Error> {
     if let Some(path) = &spawn.pid {
         let namespace = open_namespace(Namespace::Pid, path)?;
         entered.remember(Namespace::Pid, "/proc/self/ns/pid")?;
-        ns::enter(namespace.as_fd(), Namespace::Pid.flag())
-            .map_err(|errno| Error::Namespace { path: path.clone(), problem: format!("can't be joined: {}", rt_plan::words(errno.raw_os_error())) })?;
+        ns::enter(namespace.as_fd(), Namespace::Pid.flag()).map_err(|errno| Error::Namespace {
+            path: path.clone(),
+            problem: format!("can't be joined: {}", rt_plan::words(errno.raw_os_error())),
+        })?;
     }
     if let Some(offsets) = &spawn.time {
         entered.remember(Namespace::Time, "/proc/self/ns/time")?;

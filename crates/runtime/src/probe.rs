@@ -13,7 +13,8 @@ use std::path::Path;
 pub(crate) fn host(spec: &Spec<'_>) -> Result<Host, Error> {
     let status = proc_file("/proc/self/status")?;
     let bits = |name: &str| field(&status, name).and_then(|text| u64::from_str_radix(text, 16).ok()).unwrap_or(0);
-    let id = |name: &str| field(&status, name).and_then(|text| text.split_whitespace().next()?.parse().ok()).unwrap_or(0);
+    let id =
+        |name: &str| field(&status, name).and_then(|text| text.split_whitespace().next()?.parse().ok()).unwrap_or(0);
     let labelled = spec.process.as_ref().is_some_and(|process| !process.selinux_label.is_empty());
     Ok(Host {
         uid: id("Uid:"),

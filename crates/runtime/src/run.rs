@@ -43,8 +43,10 @@ pub fn run(store: &Store, request: &Create, how: Run, say: impl Fn(&str)) -> Res
     }
     // Before there is a child, so that no signal and no end of it is missed.
     let signals = SigSet::all();
-    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&signals), None)
-        .map_err(|errno| Error::Call { attempt: "block signals", errno: rustix::io::Errno::from_raw_os_error(errno as i32) })?;
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&signals), None).map_err(|errno| Error::Call {
+        attempt: "block signals",
+        errno: rustix::io::Errno::from_raw_os_error(errno as i32),
+    })?;
     let made = make(store, request, Wait::Nobody)?;
     made.warnings.iter().for_each(|warning| say(warning));
     let status = foreground(&made, &signals)?;

@@ -97,7 +97,9 @@ impl Store {
         let root = if root.is_absolute() {
             root.to_owned()
         } else {
-            std::env::current_dir().on("find the working directory, which a relative --root counts from:", ".")?.join(root)
+            std::env::current_dir()
+                .on("find the working directory, which a relative --root counts from:", ".")?
+                .join(root)
         };
         if root.components().all(|part| !matches!(part, std::path::Component::Normal(_))) {
             return Err(Error::Usage("Option --root argument should not be set to /".to_owned()));
@@ -118,7 +120,9 @@ impl Store {
         }
         .map_err(|errno| match errno {
             Errno::EXIST => Error::Exists(id.to_string()),
-            errno => Error::File { attempt: "make the state directory", path: path.clone(), errno: errno.raw_os_error() },
+            errno => {
+                Error::File { attempt: "make the state directory", path: path.clone(), errno: errno.raw_os_error() }
+            }
         })?;
         Ok(Reserved(Some(self.enter(id)?)))
     }
@@ -226,7 +230,8 @@ impl Directory {
 
     fn write(&self, name: &str, record: &Record) -> Result<(), Error> {
         let path = self.path.join(name);
-        let bytes = serde_json::to_vec(record).map_err(|error| Error::Damaged { path: path.clone(), problem: error.to_string() })?;
+        let bytes = serde_json::to_vec(record)
+            .map_err(|error| Error::Damaged { path: path.clone(), problem: error.to_string() })?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&self.fd, name, flags, Mode::from_raw_mode(0o600)).on("make", &path)?;
         let mut rest = &*bytes;
@@ -255,7 +260,8 @@ impl Directory {
 
     /// Through the descriptor: a socket's path has 108 bytes at most, and --root may be longer.
     fn address(&self) -> Result<SocketAddrUnix, Error> {
-        SocketAddrUnix::new(format!("/proc/self/fd/{}/{SOCKET}", self.fd.as_raw_fd())).map_err(Error::call("name a socket"))
+        SocketAddrUnix::new(format!("/proc/self/fd/{}/{SOCKET}", self.fd.as_raw_fd()))
+            .map_err(Error::call("name a socket"))
     }
 
     /// Whether init still waits for `start`.
@@ -322,5 +328,6 @@ impl Drop for Reserved {
 }
 
 fn seqpacket() -> Result<OwnedFd, Error> {
-    socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).map_err(Error::call("make a socket"))
+    socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+        .map_err(Error::call("make a socket"))
 }

@@ -3,6 +3,8 @@
 
 #![no_std]
 #![allow(unsafe_code)]
+// What a system call returns is a descriptor, a process number or a length: the kernel's int, in a register.
+#![allow(clippy::cast_possible_truncation)]
 
 pub mod bpf;
 pub mod clone;

@@ -40,12 +40,8 @@ pub fn set_attributes(fd: BorrowedFd<'_>, depth: Depth, change: Attributes) -> R
 
 /// `mount_setattr(2)` (Linux 5.12) on the mount whose root `path`, below `fd`, is. A link at its end is not followed.
 pub fn set_attributes_at(fd: BorrowedFd<'_>, path: &CStr, depth: Depth, change: Attributes) -> Result<(), Errno> {
-    let attr = mount_attr {
-        attr_set: change.set,
-        attr_clr: change.clear,
-        propagation: change.propagation,
-        userns_fd: 0,
-    };
+    let attr =
+        mount_attr { attr_set: change.set, attr_clr: change.clear, propagation: change.propagation, userns_fd: 0 };
     let flags = match depth {
         Depth::Top => AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW,
         Depth::Tree => AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_RECURSIVE,

@@ -20,7 +20,8 @@ struct Request {
 /// Bring `lo` up in the calling thread's network namespace.
 pub fn loopback_up() -> Result<(), Errno> {
     // Left to the exec to close, as everything in init.
-    let socket = core::mem::ManuallyDrop::new(socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?);
+    let socket =
+        core::mem::ManuallyDrop::new(socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?);
     let mut request = Request { name: [0; 16], flags: IFF_UP, rest: [0; 22] };
     if let Some(name) = request.name.get_mut(..2) {
         name.copy_from_slice(b"lo");

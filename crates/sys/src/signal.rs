@@ -1,7 +1,9 @@
 //! Signal dispositions and mask of the calling process, put back to what a fresh program expects.
 
 use crate::raw::syscall6;
-use linux_raw_sys::general::{__NR_rt_sigaction, __NR_rt_sigprocmask, __NR_pidfd_send_signal, __NR_signalfd4, SIG_SETMASK};
+use linux_raw_sys::general::{
+    __NR_pidfd_send_signal, __NR_rt_sigaction, __NR_rt_sigprocmask, __NR_signalfd4, SIG_SETMASK,
+};
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::Signal;

@@ -11,9 +11,9 @@ mod step;
 mod talk;
 mod text;
 
-pub use message::{Field, Header, PLAN_OFFSET, Reader, STEPS_MAX};
 #[cfg(feature = "alloc")]
 pub use message::Writer;
+pub use message::{Field, Header, PLAN_OFFSET, Reader, STEPS_MAX};
 pub use step::{
     Amount, CAPABILITIES, Capabilities, CapabilityNames, Change, Device, DeviceKind, Enter, Follow, LIMITS, LabelKind,
     Namespace, Parent, Part, Propagate, Rlimit, Scheduler, Step, Target, Tree,

@@ -84,7 +84,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next value.
-    pub fn next<T: Field<'a>>(&mut self) -> Option<T> {
+    pub fn value<T: Field<'a>>(&mut self) -> Option<T> {
         T::read(self)
     }
 }

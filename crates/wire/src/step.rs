@@ -420,7 +420,6 @@ closed! {
     }
 }
 
-
 /// As `rt explain` shows it and as an error names it.
 impl Display for Step<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -486,7 +485,9 @@ impl Display for Step<'_> {
             Self::ExecLabel { kind, label, .. } => write!(f, "set the {kind} {label}"),
             Self::Personality { persona } => write!(f, "set the personality {persona:#x}"),
             Self::Schedule { scheduler } => write!(f, "set the scheduling policy {}", scheduler.policy),
-            Self::IoPriority { value } => write!(f, "set the I/O priority, class {} level {}", value >> 13, value & 0x1fff),
+            Self::IoPriority { value } => {
+                write!(f, "set the I/O priority, class {} level {}", value >> 13, value & 0x1fff)
+            }
             Self::Umask { mask } => write!(f, "set the umask {mask:04o}"),
             Self::OwnStdio { uid } => write!(f, "give stdio to user {uid}"),
             Self::EnterDirectory { path } => write!(f, "enter the working directory {path}"),
@@ -532,8 +533,22 @@ impl Display for Device {
 
 /// The names of `RLIMIT_*` by number, asm-generic/resource.h.
 pub const LIMITS: [&str; 16] = [
-    "CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS", "LOCKS", "SIGPENDING",
-    "MSGQUEUE", "NICE", "RTPRIO", "RTTIME",
+    "CPU",
+    "FSIZE",
+    "DATA",
+    "STACK",
+    "CORE",
+    "RSS",
+    "NPROC",
+    "NOFILE",
+    "MEMLOCK",
+    "AS",
+    "LOCKS",
+    "SIGPENDING",
+    "MSGQUEUE",
+    "NICE",
+    "RTPRIO",
+    "RTTIME",
 ];
 
 impl Display for Rlimit {
@@ -573,11 +588,46 @@ impl Display for Capabilities {
 
 /// Capabilities by number, without `CAP_`: capabilities(7) up to Linux 5.9.
 pub const CAPABILITIES: [&str; 41] = [
-    "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
-    "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER",
-    "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE",
-    "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP",
-    "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
     "CHECKPOINT_RESTORE",
 ];
 
@@ -625,9 +675,19 @@ fn held(f: &mut fmt::Formatter<'_>, hold: u8) -> fmt::Result {
 
 /// Mount flags in mount(8)'s words, `MS_*` bit by bit.
 const FLAGS: [(u32, &str); 13] = [
-    (1, "ro"), (1 << 1, "nosuid"), (1 << 2, "nodev"), (1 << 3, "noexec"), (1 << 4, "sync"), (1 << 6, "mand"),
-    (1 << 7, "dirsync"), (1 << 8, "nosymfollow"), (1 << 10, "noatime"), (1 << 11, "nodiratime"),
-    (1 << 21, "relatime"), (1 << 24, "strictatime"), (1 << 25, "lazytime"),
+    (1, "ro"),
+    (1 << 1, "nosuid"),
+    (1 << 2, "nodev"),
+    (1 << 3, "noexec"),
+    (1 << 4, "sync"),
+    (1 << 6, "mand"),
+    (1 << 7, "dirsync"),
+    (1 << 8, "nosymfollow"),
+    (1 << 10, "noatime"),
+    (1 << 11, "nodiratime"),
+    (1 << 21, "relatime"),
+    (1 << 24, "strictatime"),
+    (1 << 25, "lazytime"),
 ];
 
 fn options(f: &mut fmt::Formatter<'_>, flags: u32, data: Text<'_>) -> fmt::Result {
@@ -639,8 +699,12 @@ fn options(f: &mut fmt::Formatter<'_>, flags: u32, data: Text<'_>) -> fmt::Resul
 
 /// `MOUNT_ATTR_*` in mount(8)'s words: set, and cleared.
 const ATTRIBUTES: [(u64, &str, &str); 6] = [
-    (0x1, "ro", "rw"), (0x2, "nosuid", "suid"), (0x4, "nodev", "dev"), (0x8, "noexec", "exec"),
-    (0x80, "nodiratime", "diratime"), (0x20_0000, "nosymfollow", "symfollow"),
+    (0x1, "ro", "rw"),
+    (0x2, "nosuid", "suid"),
+    (0x4, "nodev", "dev"),
+    (0x8, "noexec", "exec"),
+    (0x80, "nodiratime", "diratime"),
+    (0x20_0000, "nosymfollow", "symfollow"),
 ];
 const ATIME: u64 = 0x70;
 

@@ -25,7 +25,10 @@ fn version(version: &str) -> Result<(), Error> {
     if version.is_empty() || major && minor && patch {
         return Ok(());
     }
-    Err(invalid("ociVersion", format!("\"{version}\" is not a version 1 of the runtime-spec (1.x.y), which is all that rt knows")))
+    Err(invalid(
+        "ociVersion",
+        format!("\"{version}\" is not a version 1 of the runtime-spec (1.x.y), which is all that rt knows"),
+    ))
 }
 
 /// What asks for more than this version has. Running without it would run with less protection than was asked for.
@@ -109,32 +112,53 @@ fn namespaces(spec: &Spec<'_>) -> Result<(), Error> {
     for (index, namespace) in linux.namespaces.iter().enumerate() {
         let field = || format!("linux.namespaces[{index}]");
         let Some(kind) = kind(&namespace.kind) else {
-            return Err(invalid(format!("{}.type", field()), format!("there is no namespace of type \"{}\"", namespace.kind)));
+            return Err(invalid(
+                format!("{}.type", field()),
+                format!("there is no namespace of type \"{}\"", namespace.kind),
+            ));
         };
         if seen.contains(&kind) {
             return Err(invalid(field(), format!("a second {kind} namespace: malformed spec file: duplicated ns")));
         }
         if !namespace.path.is_empty() && !namespace.path.starts_with('/') {
-            return Err(invalid(format!("{}.path", field()), format!("\"{}\" is not an absolute path", namespace.path)));
+            return Err(invalid(
+                format!("{}.path", field()),
+                format!("\"{}\" is not an absolute path", namespace.path),
+            ));
         }
         seen.push(kind);
     }
     let has = |wanted| seen.iter().any(|kind| kind.words() == wanted);
     if !spec.hostname.is_empty() && !has("uts") {
-        return Err(invalid("hostname", "unable to set hostname without a private UTS namespace: add one to linux.namespaces"));
+        return Err(invalid(
+            "hostname",
+            "unable to set hostname without a private UTS namespace: add one to linux.namespaces",
+        ));
     }
     if !spec.domainname.is_empty() && !has("uts") {
-        return Err(invalid("domainname", "unable to set domainname without a private UTS namespace: add one to linux.namespaces"));
+        return Err(invalid(
+            "domainname",
+            "unable to set domainname without a private UTS namespace: add one to linux.namespaces",
+        ));
     }
-    if !has("mount") && !(linux.masked_paths.is_empty() && linux.readonly_paths.is_empty()) {
+    if !has("mount") && (!linux.masked_paths.is_empty() || !linux.readonly_paths.is_empty()) {
         let field = if linux.masked_paths.is_empty() { "linux.readonlyPaths" } else { "linux.maskedPaths" };
-        return Err(invalid(field, "unable to restrict sys entries without a private MNT namespace: the host would see it"));
+        return Err(invalid(
+            field,
+            "unable to restrict sys entries without a private MNT namespace: the host would see it",
+        ));
     }
     if !linux.time_offsets.is_empty() && !has("time") {
-        return Err(invalid("linux.timeOffsets", "time namespace offsets specified, but time namespace isn't enabled in the config"));
+        return Err(invalid(
+            "linux.timeOffsets",
+            "time namespace offsets specified, but time namespace isn't enabled in the config",
+        ));
     }
     if let Some(clock) = linux.time_offsets.keys().find(|clock| !matches!(&***clock, "monotonic" | "boottime")) {
-        return Err(invalid("linux.timeOffsets", format!("there is no clock \"{clock}\": monotonic and boottime have offsets")));
+        return Err(invalid(
+            "linux.timeOffsets",
+            format!("there is no clock \"{clock}\": monotonic and boottime have offsets"),
+        ));
     }
     Ok(())
 }
@@ -142,7 +166,9 @@ fn namespaces(spec: &Spec<'_>) -> Result<(), Error> {
 /// As runc's validator: a parameter is set only where it belongs to a namespace of the container's own, or the host
 /// would be changed.
 fn sysctl(spec: &Spec<'_>) -> Result<(), Error> {
-    let has = |wanted: &str| spec.linux.namespaces.iter().any(|namespace| kind(&namespace.kind).is_some_and(|kind| kind.words() == wanted));
+    let has = |wanted: &str| {
+        spec.linux.namespaces.iter().any(|namespace| kind(&namespace.kind).is_some_and(|kind| kind.words() == wanted))
+    };
     let own = |wanted: &str| {
         spec.linux.namespaces.iter().any(|namespace| {
             kind(&namespace.kind).is_some_and(|kind| kind.words() == wanted)
@@ -184,14 +210,27 @@ fn sysctl(spec: &Spec<'_>) -> Result<(), Error> {
 /// The runtime's own namespace by another name.
 fn is_own(kind: &str, path: &str) -> bool {
     let file = if kind == "network" { "net" } else { kind };
-    ["/proc/self/ns/", "/proc/thread-self/ns/", "/proc/1/ns/"].iter().any(|prefix| path.strip_prefix(prefix) == Some(file))
+    ["/proc/self/ns/", "/proc/thread-self/ns/", "/proc/1/ns/"]
+        .iter()
+        .any(|prefix| path.strip_prefix(prefix) == Some(file))
 }
 
 /// sysctl(8) takes `net/ipv4/conf/eth0.1/forwarding` too: there the slash separates and the dot is a dot.
 pub(crate) fn dotted(name: &str) -> String {
     let first = name.find(['.', '/']);
     match first.map(|at| name.as_bytes()[at]) {
-        Some(b'/') => name.chars().map(|c| if c == '/' { '.' } else if c == '.' { '/' } else { c }).collect(),
+        Some(b'/') => name
+            .chars()
+            .map(|c| {
+                if c == '/' {
+                    '.'
+                } else if c == '.' {
+                    '/'
+                } else {
+                    c
+                }
+            })
+            .collect(),
         _ => name.to_owned(),
     }
 }

@@ -8,9 +8,9 @@ mod parse;
 pub mod resources;
 mod text;
 
-pub use parse::{
-    Annotations, Capabilities, Device, IoPriority, LONGEST, Linux, Mount, Namespace, Personality, Process, Rlimit, Root, Scheduler, Spec,
-    TimeOffset, User,
-};
 pub(crate) use check::dotted;
+pub use parse::{
+    Annotations, Capabilities, Device, IoPriority, LONGEST, Linux, Mount, Namespace, Personality, Process, Rlimit,
+    Root, Scheduler, Spec, TimeOffset, User,
+};
 pub use text::Str;

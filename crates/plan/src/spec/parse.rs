@@ -4,8 +4,8 @@ use super::check;
 use super::resources::Resources;
 use super::text::Str;
 use crate::Error;
-use serde::de::{Deserializer, IgnoredAny};
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny};
 use std::collections::BTreeMap;
 
 /// Bytes of the largest config that is read. Kubernetes' largest are below one MiB; memory for more is the caller's to
@@ -352,7 +352,8 @@ fn nul(bytes: &[u8]) -> Option<usize> {
 /// serde_json knows where it stopped; which field that is, the text tells.
 fn explain(bytes: &[u8], error: &serde_json::Error) -> Error {
     let (line, column) = (error.line(), error.column());
-    let before: usize = bytes.split_inclusive(|byte| *byte == b'\n').take(line.saturating_sub(1)).map(<[u8]>::len).sum();
+    let before: usize =
+        bytes.split_inclusive(|byte| *byte == b'\n').take(line.saturating_sub(1)).map(<[u8]>::len).sum();
     let byte = before + column.saturating_sub(1);
     let whole = error.to_string();
     let problem = whole.rsplit_once(" at line ").map_or(whole.as_str(), |(problem, _)| problem).to_owned();
@@ -440,7 +441,9 @@ mod tests {
 
     #[test]
     fn a_missing_field_names_its_object() {
-        let text = error(r#"{"process": {"rlimits": [{"type": "RLIMIT_CPU", "soft": 1, "hard": 1}, {"soft": 1, "hard": 1}]}}"#);
+        let text = error(
+            r#"{"process": {"rlimits": [{"type": "RLIMIT_CPU", "soft": 1, "hard": 1}, {"soft": 1, "hard": 1}]}}"#,
+        );
         assert!(text.contains("at process.rlimits[1]: missing field `type`"), "{text}");
     }
 

@@ -64,7 +64,8 @@ struct Names {
 
 impl Names {
     fn of(&mut self, uid: u32) -> String {
-        let passwd = self.passwd.get_or_insert_with(|| parse(&std::fs::read_to_string("/etc/passwd").unwrap_or_default()));
+        let passwd =
+            self.passwd.get_or_insert_with(|| parse(&std::fs::read_to_string("/etc/passwd").unwrap_or_default()));
         passwd.get(&uid).cloned().unwrap_or_else(|| format!("#{uid}"))
     }
 }

@@ -52,7 +52,9 @@ fn default_root() -> PathBuf {
 fn refuse_what_comes_later(global: &Global) -> Result<(), Error> {
     if global.systemd_cgroup || global.cgroup_manager == CgroupManager::Systemd {
         let flag = if global.systemd_cgroup { "--systemd-cgroup" } else { "--cgroup-manager systemd" };
-        return Err(Error::Usage(format!("{flag}: this version of rt can't leave cgroups to systemd; use --cgroup-manager cgroupfs")));
+        return Err(Error::Usage(format!(
+            "{flag}: this version of rt can't leave cgroups to systemd; use --cgroup-manager cgroupfs"
+        )));
     }
     if global.rootless == Rootless::True {
         return Err(Error::Usage("--rootless true: this version of rt needs root's rights; leave it out".to_owned()));

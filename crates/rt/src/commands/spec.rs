@@ -10,7 +10,11 @@ const EXAMPLE: &str = include_str!("../../../../config.example.json");
 
 pub(super) fn spec(args: &SpecArgs) -> Result<(), Error> {
     let path = args.bundle.join("config.json");
-    let written = OpenOptions::new().write(true).create_new(true).open(&path).and_then(|mut file| file.write_all(EXAMPLE.as_bytes()));
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&path)
+        .and_then(|mut file| file.write_all(EXAMPLE.as_bytes()));
     written.map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => Error::Usage(format!("File {} exists. Remove it first", path.display())),
         _ => Error::File { attempt: "write", path: path.clone(), errno: error.raw_os_error().unwrap_or(0) },

@@ -3,7 +3,6 @@
 use crate::budget::Measured;
 use crate::bundles::{Bundle, Kind};
 use crate::runtimes::Runtime;
-use crate::times::median;
 use crate::{heading, row};
 use nix::sys::resource::{UsageWho, getrusage};
 use serde_json::Value;
@@ -49,13 +48,15 @@ fn waits(runtime: &Runtime, name: &str) -> u64 {
 fn peak(runtime: &Runtime) -> u64 {
     let bundle = Bundle::new(runtime.name, Kind::Real, "true");
     let own = env::current_exe().expect("a program knows where it is");
-    let samples = (0..5).map(|_| {
+    let one = || {
         let mut command = runtime.call_by(&own, &["--alone"], &["run", "--bundle", bundle.path(), "peak"]);
         let output = command.stdout(Stdio::piped()).output().expect("the program can be executed");
         assert!(output.status.success(), "{} runs alone", runtime.name);
-        String::from_utf8_lossy(&output.stdout).trim().parse::<f64>().expect("a number")
-    });
-    median(samples.collect()) as u64
+        String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number")
+    };
+    let mut samples: [u64; 5] = std::array::from_fn(|_| one());
+    samples.sort_unstable();
+    samples[2]
 }
 
 /// `--alone COMMAND…`: say how much memory it has taken at most. A process of its own, for two reasons: the number is the

@@ -147,7 +147,7 @@ fn list(runtimes: &[Runtime], bundles: &[Bundles], rounds: usize, samples: &mut 
     }
 }
 
-pub(crate) fn median(values: Vec<f64>) -> f64 {
+fn median(values: Vec<f64>) -> f64 {
     part(values, 0.5)
 }
 
