@@ -73,7 +73,14 @@ test: test-tools build
 	unset MAKEFLAGS MFLAGS MAKELEVEL RUSTFLAGS RT_TEST_STRICT RUST_BACKTRACE
 
 	count() { { grep -E '^test result: ' "$$log" || true; } | sed -E "s/.* ([0-9]+) $$1.*/\1/" | awk '{ sum += $$1 } END { print sum + 0 }'; }
-	show() { sed -E '/ \.\.\. (ok|ignored.*)$$|^test result: ok|^running [0-9]+ tests?$$|^ *(Running|Compiling|Checking|Finished|Doc-tests) |^skipped: |^all doctests ran|^$$/d' "$$log"; }
+	# Of failed tests what they said; of anything else, what is no matter of course.
+	show() {
+		if grep -q '^test result: FAILED' "$$log"; then
+			awk '/^failures:$$/ { on = 1 } on || /^test .* FAILED$$|^in-view: |^error|: ignored, but it passes$$|^ended with / { print } /^test result: / { on = 0 }' "$$log"
+		else
+			sed -E '/ \.\.\. (ok|ignored.*)$$|^test result: ok|^running [0-9]+ tests?$$|^ *(Running|Compiling|Checking|Finished|Doc-tests) |^skipped: |^all doctests ran|^$$/d' "$$log"
+		fi
+	}
 	verdict() {
 		passed=$$((passed + $$2)) failed=$$((failed + $$3)) skipped=$$((skipped + $$4))
 		printf '  %-34s %s passed, %s failed, %s skipped (%s s)\n' "$$1" "$$2" "$$3" "$$4" $$((SECONDS - began))

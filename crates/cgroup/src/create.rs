@@ -43,6 +43,11 @@ pub struct Birth {
 }
 
 impl Cgroup {
+    /// None: the container stays in the caller's, which somebody else looks after.
+    pub fn none() -> Self {
+        Self { place: Place::default(), birth: Birth::default(), made: Vec::new(), parents: Vec::new(), program: None }
+    }
+
     /// Make the directories, write the limits, put the device rules in force.
     ///
     /// On pure v2, with no limits, that is mkdir, open, two bpf(2) and a close. A controller that the cgroups above

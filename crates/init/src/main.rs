@@ -35,8 +35,12 @@ mod program {
         // SAFETY: the kernel put at least argc there.
         let count = unsafe { *stack };
         let number = if count == 2 {
-            // SAFETY: argc is 2, so the word two further on is a pointer to a C string.
-            let word = unsafe { CStr::from_ptr(*stack.add(2).cast::<*const c_char>()) };
+            // SAFETY: the argument pointers lie behind argc, and there are two of them.
+            let second = unsafe { stack.add(2) };
+            // SAFETY: as above; the kernel wrote a pointer there.
+            let word = unsafe { *second.cast::<*const c_char>() };
+            // SAFETY: it points to a C string on the stack, which is never unmapped.
+            let word = unsafe { CStr::from_ptr(word) };
             word.to_str().ok().and_then(|word| word.parse().ok())
         } else {
             None

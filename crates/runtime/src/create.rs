@@ -9,7 +9,6 @@ use crate::status::began;
 use crate::store::{Directory, Extra, HostMounts, Record, Reserved, Tail, VERSION};
 use crate::{Error, Id, Store, time};
 use rt_cgroup::{Cgroup, Layout, Place};
-use rt_plan::spec::resources::Resources;
 use rt_plan::{Host, Plan, Request, Spec, Wait};
 use rt_wire::{Namespace, Step};
 use rustix::fd::OwnedFd;
@@ -70,11 +69,15 @@ pub(crate) fn make(store: &Store, request: &Create, wait: Wait) -> Result<Made, 
     };
     let mut plan = rt_plan::create(&spec, &host, &asked)?;
     log::debug!("planned {} steps", plan.steps.len());
+    may_make_containers(&host)?;
 
     let reserved = store.reserve(&request.id)?;
     let mut record = record(&spec, &plan, request, &bundle, place);
     reserved.directory().begin(&record)?;
-    let cgroup = Cgroup::create(&layout, &record.cgroup_paths, &resources(&spec, &layout))?;
+    let cgroup = match request.without_cgroup {
+        true => Cgroup::none(),
+        false => Cgroup::create(&layout, &record.cgroup_paths, &spec.linux.resources)?,
+    };
     record.cgroup_paths = cgroup.place().clone();
     let listener = if wait == Wait::Start { Some(reserved.directory().listen()?) } else { None };
     let child = Child::spawn(&plan, &host, &cgroup, listener.as_ref())?;
@@ -128,9 +131,13 @@ pub(crate) fn facts(spec: &Spec<'_>, request: &Create) -> Result<(Host, Layout, 
     Ok((host, layout, place))
 }
 
-/// `--cgroup-manager disabled` says that limits are somebody else's business.
-fn resources(spec: &Spec<'_>, layout: &Layout) -> Resources {
-    if *layout == Layout::None { Resources::default() } else { spec.linux.resources.clone() }
+/// Said once and early, instead of whichever step would be the first to fail.
+fn may_make_containers(host: &Host) -> Result<(), Error> {
+    const CAP_SYS_ADMIN: u32 = 21;
+    if host.permitted >> CAP_SYS_ADMIN & 1 == 1 {
+        return Ok(());
+    }
+    Err(Error::Right("CAP_SYS_ADMIN"))
 }
 
 /// Descriptors for the process: 3 and on.

@@ -75,6 +75,9 @@ pub enum Error {
         /// What may have been the reason.
         hint: &'static str,
     },
+    /// Run rt with more rights.
+    #[error("operation not permitted: a container needs {0}, which this process does not have; run rt as root")]
+    Right(&'static str),
     /// A namespace to join is not one, or not of the kind that the config says.
     #[error("config.json: linux.namespaces: {path} {problem}")]
     Namespace {
