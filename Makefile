@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .SILENT:
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help build rootfs run test bench clean tools test-tools
+.PHONY: help build rootfs run test bench clean tools test-tools bench-tools
 
 # What a container needs a kernel and a root for is done with sudo, where make itself is not root.
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -110,6 +110,12 @@ test: test-tools build
 				bad=$$((bad + $$(grep -cE ' \.\.\. ok$$' "$$log.ignored")))
 			fi
 		fi
+		# A test program that says nothing about tests has run none.
+		local programs=$$(grep -cE '^ +(Running|Doc-tests) ' "$$log" || true) results=$$(grep -c '^test result: ' "$$log" || true)
+		if [ $$status = 0 ] && [ "$$results" -lt "$$programs" ]; then
+			echo "error: $$((programs - results)) of $$programs test programs ended without a result" >> "$$log"
+			bad=$$((bad + programs - results))
+		fi
 		# It did not compile, hung, or left something behind.
 		if [ $$status != 0 ] && [ $$bad = 0 ]; then echo "ended with status $$status" >> "$$log"; bad=1; fi
 		if [ $$status = 0 ] && [ $$((good + bad + left)) = 0 ]; then echo "not one test was run" >> "$$log"; bad=1; fi
@@ -138,13 +144,9 @@ test: test-tools build
 	echo "$$passed passed, $$failed failed, $$skipped skipped"
 	[ $$failed = 0 ]
 
-bench: build
-	if [ -e runtime-tests/src/bin/bench.rs ] || grep -qs 'name = "bench"' runtime-tests/Cargo.toml; then
-		RUNTIME="$(RT)" cargo run --locked --release --package runtime-tests --bin bench
-	else
-		echo "make bench: there is no benchmark in this tree yet"
-		exit 1
-	fi
+bench: bench-tools build
+	echo "make: comparing rt with crun and runc, three minutes"
+	RUNTIME="$(RT)" cargo run --locked --release --package runtime-tests --bin bench
 
 clean:
 	rm -rf --one-file-system "$(BUNDLE)"
@@ -184,6 +186,17 @@ tools:
 		exit 1
 	fi
 	$(MISSING)
+	$(INSTALL)
+
+bench-tools: tools
+	if [ "$$(id -u)" != 0 ]; then
+		echo "make bench: real containers need root"
+		exit 1
+	fi
+	missing=()
+	for tool in crun runc strace; do
+		command -v "$$tool" > /dev/null || missing+=("$$tool")
+	done
 	$(INSTALL)
 
 test-tools: tools

@@ -668,3 +668,15 @@ fn source_in_the_mount_table_is_the_configs() {
     let script = "for m in /proc /dev /sys /dev/shm; do awk -v m=$m '$5 == m { sub(/.* - [^ ]+ /, \"\"); print $1 }' /proc/self/mountinfo; done";
     Container::new("source").script(script).run().prints("proc\ntmpfs\nsysfs\nshm\n");
 }
+
+#[test]
+fn one_place_may_be_mounted_on_many_times() {
+    let mut container = Container::new("many");
+    for _ in 0..12 {
+        container = container.edit(|config| {
+            let proc = json!({ "destination": "/proc", "type": "proc", "source": "proc" });
+            config["mounts"].as_array_mut().expect("a list").push(proc);
+        });
+    }
+    container.script("grep -c ' /proc ' /proc/self/mountinfo").run().prints("13\n");
+}

@@ -2,7 +2,7 @@
 
 use crate::fd::Fd;
 use rt_sys::fd;
-use rt_wire::{Order, Part, Report, Target};
+use rt_wire::{HELD, Order, Part, Report, Target};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
@@ -32,9 +32,6 @@ impl<T> At<T> for Result<T, Errno> {
         self.map_err(|errno| Failure { part, errno })
     }
 }
-
-/// As many file systems as a plan may hold: /proc, /dev, /sys and a procfs of its own, with room.
-const HELD: usize = 8;
 
 /// The descriptors of the walk.
 pub(crate) struct Hands {

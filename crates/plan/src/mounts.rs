@@ -112,9 +112,9 @@ impl One<'_> {
             ("", label) => label.to_owned(),
             (data, label) => format!("{data},{label}"),
         };
-        let held =
-            self.holds(kind, &data).filter(|_| clean(self.destination) == self.destination && self.destination != "/");
-        let hold = if held.is_some() { targets.next() } else { 0 };
+        let plain = clean(self.destination) == self.destination;
+        let held = self.holds(kind, &data).filter(|_| plain).and_then(|kind| Some((targets.next()?, kind)));
+        let hold = held.map_or(0, |(number, _)| number);
         // A tmpfs, and whatever is /dev, still has targets made in it: read-only comes last (`rootfs::harden`).
         let flags = if self.is_closed_late() { self.options.set & !READ_ONLY } else { self.options.set };
         steps.push(Step::Mount {
@@ -126,9 +126,9 @@ impl One<'_> {
             hold,
             copy_up: self.options.copy_up && kind == "tmpfs",
         });
-        targets.mounted(self.destination, held.map(|kind| (hold, kind)));
-        if held == Some(Kind::Proc) && self.options.set & READ_ONLY == 0 && self.destination == "/proc" {
-            targets.proc = Some(hold);
+        targets.mounted(self.destination, held);
+        if let Some((number, Kind::Proc)) = held.filter(|_| self.options.set & READ_ONLY == 0) {
+            targets.proc = Some(number);
         }
     }
 

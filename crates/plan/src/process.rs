@@ -31,7 +31,7 @@ pub(crate) fn prepare(spec: &Spec<'_>, host: &Host, targets: &mut Targets, steps
         Some(proc) => proc,
         None if !writes => return Ok(()),
         None => {
-            let hold = targets.next();
+            let hold = targets.last();
             steps.push(Step::OpenProc { hold });
             targets.proc = Some(hold);
             hold
@@ -275,7 +275,10 @@ fn io_priority(process: &Process<'_>, steps: &mut Steps) -> Result<(), Error> {
     match u32::try_from(priority.priority) {
         Ok(level @ 0..=7) => steps.push(Step::IoPriority { value: class << 13 | level }),
         _ => {
-            return Err(invalid("process.ioPriority.priority", format!("{} is not between 0 and 7", priority.priority)));
+            return Err(invalid(
+                "process.ioPriority.priority",
+                format!("{} is not between 0 and 7", priority.priority),
+            ));
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! Where a path is looked up from. File systems whose names only the kernel makes, and the tmpfs that init has just
 //! mounted itself, are held: below them no image and no shared volume can put a link in the way.
 
-use rt_wire::Target;
+use rt_wire::{HELD, Target};
 
 /// What has been mounted so far.
 #[derive(Clone, Debug, Default)]
@@ -29,8 +29,13 @@ pub(crate) enum Kind {
 }
 
 impl Targets {
-    /// A number for one more.
-    pub(crate) fn next(&mut self) -> u8 {
+    /// A number for one more; `None` if init could not hold it and, later, a procfs of its own.
+    pub(crate) fn next(&mut self) -> Option<u8> {
+        (usize::from(self.held) + 1 < HELD).then(|| self.last())
+    }
+
+    /// A number for the last that is held.
+    pub(crate) fn last(&mut self) -> u8 {
         self.held += 1;
         self.held
     }

@@ -379,7 +379,8 @@ fn wants_version(words: &[OsString]) -> bool {
     let version = |word: &OsString| matches!(word.to_str(), Some("-v" | "--version" | "-version"));
     let Some(at) = words.iter().skip(1).position(version) else { return false };
     let line = command_line();
-    let command = |word: &OsString| word == "--" || word.to_str().is_some_and(|word| line.find_subcommand(word).is_some());
+    let command =
+        |word: &OsString| word == "--" || word.to_str().is_some_and(|word| line.find_subcommand(word).is_some());
     !words.iter().skip(1).take(at).any(command)
 }
 

@@ -18,6 +18,8 @@ mod program;
 mod run;
 mod start;
 mod status;
+#[cfg(test)]
+mod step_tests;
 mod store;
 mod time;
 

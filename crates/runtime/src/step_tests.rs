@@ -6,14 +6,15 @@ use rt_plan::Steps;
 use rt_sys::clone::{Child, Spawn, spawn};
 use rt_sys::exec::Words;
 use rt_wire::{
-    Capabilities, Change, Device, DeviceKind, Enter, Follow, Namespace, Order, Parent, Part, Propagate, Report, Rlimit, Step, Target,
-    Texts, Tree,
+    Capabilities, Change, Device, DeviceKind, Enter, Follow, Namespace, Order, Parent, Part, Propagate, Report, Rlimit,
+    Step, Target, Texts, Tree,
 };
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, recv, send, socket_with, socketpair,
+    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, recv, send,
+    socket_with, socketpair,
 };
 use rustix::process::{WaitId, WaitIdOptions, getegid, geteuid, waitid};
 use std::ffi::CString;
@@ -79,7 +80,9 @@ fn a_root_is_filled_and_entered() {
     assert_eq!(init.hear(), Some(Report::Ready));
 
     let mounts = init.proc("mountinfo");
-    let find = |at: &str| mounts.lines().find(|line| line.split(' ').nth(4) == Some(at)).unwrap_or_else(|| panic!("{at}:\n{mounts}"));
+    let find = |at: &str| {
+        mounts.lines().find(|line| line.split(' ').nth(4) == Some(at)).unwrap_or_else(|| panic!("{at}:\n{mounts}"))
+    };
     assert_eq!(mounts.lines().count(), 2, "nothing of the host's is left:\n{mounts}");
     assert!(find("/").split(' ').nth(5).is_some_and(|options| options.starts_with("ro")), "{mounts}");
     assert!(find("/a/new/dir").contains("rw,nosuid,noexec"), "{mounts}");
@@ -178,7 +181,8 @@ fn a_process_becomes_what_it_was_told_to_be() {
     let init = Init::mapped(Namespace::Uts.flag(), &steps);
     assert_eq!(init.hear(), Some(Report::Ready));
     let status = init.proc("status");
-    let value = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned();
+    let value =
+        |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned();
     let bits = |name: &str| u64::from_str_radix(&value(name), 16).expect("a number");
     assert_eq!((bits("CapEff:"), bits("CapPrm:"), bits("CapInh:"), bits("CapAmb:")), (1 << 5, 1 << 5 | 1 << 10, 0, 0));
     assert_eq!(bits("CapBnd:") & (u64::MAX >> 23), 1 << 5 | 1 << 10);
@@ -217,8 +221,16 @@ fn a_failed_step_is_named_with_its_part_and_the_kernels_answer() {
         (mount("no-such-fs", "/a"), Part::Attach, Errno::NODEV),
         (mount("tmpfs", "/file/below"), Part::Target, Errno::NOTDIR),
         (bind("/no/such/source", "/a"), Part::Source, Errno::NOENT),
-        (Step::Reattribute { target: Target::in_root("/missing"), tree: Tree::Top, change: Change::NONE }, Part::Target, Errno::NOENT),
-        (Step::ReopenNull { target: Target { held: 3, skip: 1, ..Target::in_root("/dev/null") } }, Part::Whole, Errno::BADF),
+        (
+            Step::Reattribute { target: Target::in_root("/missing"), tree: Tree::Top, change: Change::NONE },
+            Part::Target,
+            Errno::NOENT,
+        ),
+        (
+            Step::ReopenNull { target: Target { held: 3, skip: 1, ..Target::in_root("/dev/null") } },
+            Part::Whole,
+            Errno::BADF,
+        ),
         (Step::JoinNamespace { kind: Namespace::Ipc, path: "".into(), namespace: 9 }, Part::Whole, Errno::BADF),
         (Step::Hostname { name: "a-name".into() }, Part::Whole, Errno::PERM),
         (Step::Groups { ids: text(b"1\0") }, Part::Whole, Errno::PERM),
@@ -273,7 +285,8 @@ fn start_hears_why_the_program_can_not_be_executed() {
         init.proceed();
         // Whoever made it may leave now.
         init.socket = None;
-        let start = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).expect("a socket");
+        let start =
+            socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).expect("a socket");
         connect(&start, &address).expect("init listens");
         assert_eq!(hear(start.as_fd()), answer, "{path:?}");
         assert_eq!(init.exit_status(), Some(i32::from(answer.is_some())), "{path:?}");
@@ -285,7 +298,11 @@ fn sigterm_ends_a_container_that_was_never_started() {
     let directory = Root::new();
     let (listener, _) = directory.listen();
     // Process 1 of a pid namespace, whom signals do not end by themselves.
-    let init = Init::born(Namespace::User.flag() | Namespace::Pid.flag(), Some(&listener), &[Step::Ready {}, Step::AwaitStart { first: 3 }]);
+    let init = Init::born(
+        Namespace::User.flag() | Namespace::Pid.flag(),
+        Some(&listener),
+        &[Step::Ready {}, Step::AwaitStart { first: 3 }],
+    );
     assert_eq!(init.hear(), Some(Report::Ready));
     init.proceed();
     init.until_it_waits();
@@ -302,14 +319,19 @@ fn without_memory_files_a_container_runs_from_a_tmpfs() {
     if env::var_os(INSIDE).is_none() {
         if !geteuid().is_root() || !fs::exists("/proc/sys/vm/memfd_noexec").unwrap_or(false) {
             // Past the capture of the test runner.
-            let line = format!("skipped: {NAME}: only root can forbid executable memory files, and only since Linux 6.3\n");
+            let line =
+                format!("skipped: {NAME}: only root can forbid executable memory files, and only since Linux 6.3\n");
             let _ = std::io::stderr().write_all(line.as_bytes());
             return;
         }
         let script = r#"echo 2 > /proc/sys/vm/memfd_noexec && exec "$0" --exact "$1" --nocapture"#;
         let own = env::current_exe().expect("a program knows where it is");
         let mut command = Command::new("unshare");
-        command.args(["--pid", "--fork", "--kill-child", "--mount-proc", "--", "sh", "-c", script]).arg(own).arg(NAME).env(INSIDE, "1");
+        command
+            .args(["--pid", "--fork", "--kill-child", "--mount-proc", "--", "sh", "-c", script])
+            .arg(own)
+            .arg(NAME)
+            .env(INSIDE, "1");
         let output = command.output().expect("unshare (util-linux) runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{output:?}");
@@ -336,14 +358,22 @@ fn without_memory_files_a_container_runs_from_a_tmpfs() {
         Step::EnterRoot { how: Enter::Pivot },
         Step::Ready {},
         Step::CloseDescriptors { first: 3 },
-        Step::Exec { args: Texts::new(b"/program\0--exact\0none\0-q\0"), env: Texts::new(b""), path: "".into(), home: "/".into() },
+        Step::Exec {
+            args: Texts::new(b"/program\0--exact\0none\0-q\0"),
+            env: Texts::new(b""),
+            path: "".into(),
+            home: "/".into(),
+        },
     ];
     let init = Init::born(Namespace::Mount.flag() | Namespace::Pid.flag(), None, &steps);
     assert_eq!(init.hear(), Some(Report::Ready));
     let exe = fs::read_link(init.path("exe")).expect("init is there");
     assert_eq!(exe, PathBuf::from("/rt-init"), "not a memory file");
     let written = fs::OpenOptions::new().write(true).open(init.path("exe")).expect_err("CVE-2019-5736");
-    assert!(matches!(written.raw_os_error().map(Errno::from_raw_os_error), Some(Errno::ROFS | Errno::TXTBSY)), "{written}");
+    assert!(
+        matches!(written.raw_os_error().map(Errno::from_raw_os_error), Some(Errno::ROFS | Errno::TXTBSY)),
+        "{written}"
+    );
     init.proceed();
     assert_eq!(init.hear(), None, "it runs");
     assert_eq!(init.exit_status(), Some(0));
@@ -373,7 +403,8 @@ impl Root {
 
     /// A socket here that `start` could connect to.
     fn listen(&self) -> (OwnedFd, SocketAddrUnix) {
-        let listener = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).expect("a socket");
+        let listener =
+            socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).expect("a socket");
         let address = SocketAddrUnix::new(self.path.join("start")).expect("a short path");
         bind(&listener, &address).expect("a free name");
         listen(&listener, 1).expect("it is bound");
@@ -430,7 +461,8 @@ impl Init {
     }
 
     fn new(namespaces: u32, listener: Option<&OwnedFd>, steps: &[Step<'_>], change: impl FnOnce(&mut Vec<u8>)) -> Self {
-        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).expect("a pair");
+        let (ours, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).expect("a pair");
         let mut list = Steps::new();
         steps.iter().for_each(|step| list.push(*step));
         let mut message = list.message(theirs.as_raw_fd(), listener.map_or(-1, AsRawFd::as_raw_fd), &[]);
@@ -459,7 +491,8 @@ impl Init {
     }
 
     fn proceed(&self) {
-        send(self.socket.as_ref().expect("still there"), &Order::Proceed.encode(), SendFlags::NOSIGNAL).expect("it listens");
+        send(self.socket.as_ref().expect("still there"), &Order::Proceed.encode(), SendFlags::NOSIGNAL)
+            .expect("it listens");
     }
 
     /// A path below its directory in /proc.

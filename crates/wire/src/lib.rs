@@ -13,7 +13,7 @@ mod text;
 
 #[cfg(feature = "alloc")]
 pub use message::Writer;
-pub use message::{Field, Header, PLAN_OFFSET, Reader, STEPS_MAX};
+pub use message::{Field, HELD, Header, PLAN_OFFSET, Reader, STEPS_MAX};
 pub use step::{
     Amount, CAPABILITIES, Capabilities, CapabilityNames, Change, Device, DeviceKind, Enter, Follow, LIMITS, LabelKind,
     Namespace, Parent, Part, Propagate, Rlimit, Scheduler, Step, Target, Tree,

@@ -7,6 +7,9 @@ use crate::text::{Text, Texts};
 /// Where the plan begins in the file that carries init: init's own ELF image lies before it.
 pub const PLAN_OFFSET: u64 = 1 << 16;
 
+/// As many file systems as init can hold: /proc, /dev, /sys and a procfs of its own, with room. A plan holds no more.
+pub const HELD: usize = 8;
+
 /// More steps than any plan has: a config of 10,000 mounts makes about as many.
 pub const STEPS_MAX: usize = 1 << 16;
 

@@ -450,12 +450,14 @@ impl Display for Step<'_> {
                 if follow != Follow::Both {
                     write!(f, " ({follow})")?;
                 }
-                change(f, "", top)?;
-                change(f, "r", whole)
+                changes(f, top, whole)
             }
-            Self::Reattribute { target, tree, change: to } => {
+            Self::Reattribute { target, tree, change } => {
                 write!(f, "change {target}")?;
-                change(f, r(tree), to)
+                match tree {
+                    Tree::Top => changes(f, change, Change::NONE),
+                    Tree::Whole => changes(f, Change::NONE, change),
+                }
             }
             Self::Remount { target, flags, data } => {
                 write!(f, "remount {target}")?;
@@ -691,10 +693,32 @@ const FLAGS: [(u32, &str); 13] = [
 ];
 
 fn options(f: &mut fmt::Formatter<'_>, flags: u32, data: Text<'_>) -> fmt::Result {
+    let mut list = List { f, begun: false };
     for (_, name) in FLAGS.iter().filter(|(bit, _)| flags & bit != 0) {
-        write!(f, ",{name}")?;
+        list.word(name)?;
     }
-    if data.is_empty() { Ok(()) } else { write!(f, ",{data}") }
+    if !data.is_empty() {
+        list.word(data)?;
+    }
+    list.end()
+}
+
+/// Words in brackets, with commas; nothing at all for none.
+struct List<'a, 'f> {
+    f: &'a mut fmt::Formatter<'f>,
+    begun: bool,
+}
+
+impl List<'_, '_> {
+    fn word(&mut self, word: impl Display) -> fmt::Result {
+        self.f.write_str(if self.begun { "," } else { " (" })?;
+        self.begun = true;
+        write!(self.f, "{word}")
+    }
+
+    fn end(self) -> fmt::Result {
+        if self.begun { self.f.write_str(")") } else { Ok(()) }
+    }
 }
 
 /// `MOUNT_ATTR_*` in mount(8)'s words: set, and cleared.
@@ -708,24 +732,28 @@ const ATTRIBUTES: [(u64, &str, &str); 6] = [
 ];
 const ATIME: u64 = 0x70;
 
-fn change(f: &mut fmt::Formatter<'_>, prefix: &str, change: Change) -> fmt::Result {
-    for (bit, set, clear) in ATTRIBUTES {
-        if change.set & bit != 0 {
-            write!(f, ",{prefix}{set}")?;
-        } else if change.clear & bit != 0 {
-            write!(f, ",{prefix}{clear}")?;
+/// What changes for the mount itself, and with an `r` before it what changes for all below it too.
+fn changes(f: &mut fmt::Formatter<'_>, top: Change, whole: Change) -> fmt::Result {
+    let mut list = List { f, begun: false };
+    for (prefix, change) in [("", top), ("r", whole)] {
+        for (bit, set, clear) in ATTRIBUTES {
+            if change.set & bit != 0 {
+                list.word(format_args!("{prefix}{set}"))?;
+            } else if change.clear & bit != 0 {
+                list.word(format_args!("{prefix}{clear}"))?;
+            }
+        }
+        if change.clear & ATIME != 0 {
+            let name = match change.set & ATIME {
+                0x10 => "noatime",
+                0x20 => "strictatime",
+                _ => "relatime",
+            };
+            list.word(format_args!("{prefix}{name}"))?;
+        }
+        if change.propagation != Propagate::Keep {
+            list.word(format_args!("{prefix}{}", change.propagation))?;
         }
     }
-    if change.clear & ATIME != 0 {
-        let name = match change.set & ATIME {
-            0x10 => "noatime",
-            0x20 => "strictatime",
-            _ => "relatime",
-        };
-        write!(f, ",{prefix}{name}")?;
-    }
-    match change.propagation {
-        Propagate::Keep => Ok(()),
-        propagation => write!(f, ",{prefix}{propagation}"),
-    }
+    list.end()
 }

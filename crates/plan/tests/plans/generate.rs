@@ -71,14 +71,53 @@ const NAMESPACES: [(&str, &str); 7] = [
 ];
 
 const PATHS: [&str; 14] = [
-    "/proc/kcore", "/proc/sys", "/proc/self/net", "/proc/1/environ", "/sys/firmware", "/sys/dev/block", "/dev/shm", "/dev",
-    "/etc/passwd", "/srv/../etc", "//srv//data/", "/", "/a path", "/tmp",
+    "/proc/kcore",
+    "/proc/sys",
+    "/proc/self/net",
+    "/proc/1/environ",
+    "/sys/firmware",
+    "/sys/dev/block",
+    "/dev/shm",
+    "/dev",
+    "/etc/passwd",
+    "/srv/../etc",
+    "//srv//data/",
+    "/",
+    "/a path",
+    "/tmp",
 ];
 
 const OPTIONS: [&str; 30] = [
-    "ro", "rw", "nosuid", "nodev", "noexec", "suid", "sync", "noatime", "strictatime", "relatime", "nosymfollow", "rro", "rnosuid",
-    "rnoatime", "rstrictatime", "private", "rprivate", "slave", "rslave", "shared", "rshared", "unbindable", "tmpcopyup",
-    "copy-symlink", "src-nofollow", "dest-nofollow", "mode=755", "size=1m", "defaults", "remount",
+    "ro",
+    "rw",
+    "nosuid",
+    "nodev",
+    "noexec",
+    "suid",
+    "sync",
+    "noatime",
+    "strictatime",
+    "relatime",
+    "nosymfollow",
+    "rro",
+    "rnosuid",
+    "rnoatime",
+    "rstrictatime",
+    "private",
+    "rprivate",
+    "slave",
+    "rslave",
+    "shared",
+    "rshared",
+    "unbindable",
+    "tmpcopyup",
+    "copy-symlink",
+    "src-nofollow",
+    "dest-nofollow",
+    "mode=755",
+    "size=1m",
+    "defaults",
+    "remount",
 ];
 
 const CAPABILITIES: [&str; 6] = ["CAP_CHOWN", "CAP_MKNOD", "CAP_SYS_ADMIN", "cap_kill", "NET_RAW", "CAP_NO_SUCH"];
@@ -101,7 +140,8 @@ fn config(dice: &mut Dice) -> Value {
         linux.insert("maskedPaths".into(), json!(dice.list(6, &PATHS)));
         linux.insert("readonlyPaths".into(), json!(dice.list(6, &PATHS)));
     }
-    let propagation = ["", "", "", "", "private", "rprivate", "slave", "rslave", "shared", "rshared", "unbindable", "runbindable"];
+    let propagation =
+        ["", "", "", "", "private", "rprivate", "slave", "rslave", "shared", "rshared", "unbindable", "runbindable"];
     linux.insert("rootfsPropagation".into(), json!(dice.one(&propagation)));
     let mut sysctl = Map::new();
     if has("network") && dice.yes() {
@@ -175,12 +215,26 @@ fn process(dice: &mut Dice) -> Value {
 /// The ones that everybody has, in a strange order and with strange options, and some that nobody has.
 fn mounts(dice: &mut Dice) -> Value {
     let usual = [
-        ("/proc", "proc"), ("/dev", "tmpfs"), ("/dev/pts", "devpts"), ("/dev/shm", "tmpfs"), ("/sys", "sysfs"),
-        ("/sys/fs/cgroup", "cgroup"), ("/sys/fs/cgroup", "cgroup2"),
+        ("/proc", "proc"),
+        ("/dev", "tmpfs"),
+        ("/dev/pts", "devpts"),
+        ("/dev/shm", "tmpfs"),
+        ("/sys", "sysfs"),
+        ("/sys/fs/cgroup", "cgroup"),
+        ("/sys/fs/cgroup", "cgroup2"),
     ];
     let unusual = [
-        ("/proc", "proc"), ("/proc/", "proc"), ("/proc/cpuinfo", "bind"), ("/dev", "bind"), ("/dev", "tmpfs"), ("/sys", "bind"),
-        ("/srv/data", "bind"), ("tmp", "tmpfs"), ("/", "tmpfs"), ("/srv//x/../y", "ramfs"), ("/proc/1/fd", "tmpfs"),
+        ("/proc", "proc"),
+        ("/proc/", "proc"),
+        ("/proc/cpuinfo", "bind"),
+        ("/dev", "bind"),
+        ("/dev", "tmpfs"),
+        ("/sys", "bind"),
+        ("/srv/data", "bind"),
+        ("tmp", "tmpfs"),
+        ("/", "tmpfs"),
+        ("/srv//x/../y", "ramfs"),
+        ("/proc/1/fd", "tmpfs"),
     ];
     let mut mounts: Vec<(&str, &str)> = usual.iter().copied().filter(|_| !dice.rarely(4)).collect();
     for _ in 0..dice.below(3) {
@@ -200,13 +254,15 @@ fn mounts(dice: &mut Dice) -> Value {
 fn devices(dice: &mut Dice) -> Value {
     let known = [("/dev/fuse", "c"), ("/dev/null", "c"), ("/dev/sda", "b"), ("/run/pipe", "p")];
     let some = dice.some(&known);
-    some.into_iter().filter(|_| dice.rarely(3)).map(|(path, kind)| json!({ "path": path, "type": kind, "major": 1, "minor": 3 })).collect()
+    some.into_iter()
+        .filter(|_| dice.rarely(3))
+        .map(|(path, kind)| json!({ "path": path, "type": kind, "major": 1, "minor": 3 }))
+        .collect()
 }
 
 fn host(dice: &mut Dice) -> Host {
-    let hosts = [
-        hosts::root_on_v2, hosts::root_on_v1, hosts::without_cgroups, hosts::without_mknod, hosts::with_kernel_mounts,
-    ];
+    let hosts =
+        [hosts::root_on_v2, hosts::root_on_v1, hosts::without_cgroups, hosts::without_mknod, hosts::with_kernel_mounts];
     let host = dice.one(&hosts)();
     let apparmor = !dice.rarely(4);
     Host { apparmor, selinux: !apparmor || dice.yes(), kcore: dice.yes(), ..host }

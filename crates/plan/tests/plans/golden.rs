@@ -65,8 +65,11 @@ fn propagation() {
         config["linux"]["rootfsPropagation"] = json!(value);
         config
     };
-    for value in ["", "private", "rprivate", "slave", "rslave", "shared", "rshared", "unbindable", "runbindable", "sharde"] {
-        file = file.section(&format!("rootfsPropagation \"{value}\""), &config(value), &hosts::root_on_v2(), &request());
+    for value in
+        ["", "private", "rprivate", "slave", "rslave", "shared", "rshared", "unbindable", "runbindable", "sharde"]
+    {
+        file =
+            file.section(&format!("rootfsPropagation \"{value}\""), &config(value), &hosts::root_on_v2(), &request());
     }
     // A mount that stays a slave keeps the host's mounts arriving, so the binds have to say private themselves.
     let mut slave = config("");
@@ -107,7 +110,12 @@ fn process() {
     let config = || read("tests/golden/process.json");
     Golden::new("process")
         .section("root on cgroup v2", &config(), &hosts::root_on_v2(), &request())
-        .section("sockets from systemd", &config(), &hosts::root_on_v2(), &Request { preserved: 3, listen: 2, ..request() })
+        .section(
+            "sockets from systemd",
+            &config(),
+            &hosts::root_on_v2(),
+            &Request { preserved: 3, listen: 2, ..request() },
+        )
         .compare();
 }
 
@@ -201,7 +209,8 @@ impl Golden {
             let _ = writeln!(self.text, "== {title}\n{}", lines.join("\n"));
             self.first = lines;
         } else {
-            let _ = writeln!(self.text, "\n== {title}: what differs from the first\n{}", difference(&self.first, &lines));
+            let _ =
+                writeln!(self.text, "\n== {title}: what differs from the first\n{}", difference(&self.first, &lines));
         }
         self
     }
@@ -248,12 +257,15 @@ fn spawn(plan: &Plan) -> Vec<String> {
         Namespace::Cgroup,
         Namespace::Time,
     ];
-    let new: Vec<&str> = KINDS.iter().filter(|kind| plan.spawn.namespaces & kind.flag() != 0).map(|kind| kind.words()).collect();
+    let new: Vec<&str> =
+        KINDS.iter().filter(|kind| plan.spawn.namespaces & kind.flag() != 0).map(|kind| kind.words()).collect();
     let known = KINDS.iter().fold(0, |bits, kind| bits | kind.flag());
     assert_eq!(plan.spawn.namespaces & !known, 0, "only namespaces are made");
     let mut lines = vec![format!("clone: new {}", if new.is_empty() { "nothing".into() } else { new.join(" ") })];
     lines.extend(plan.spawn.pid.iter().map(|path| format!("around the clone: in the pid namespace {path}")));
-    lines.extend(plan.spawn.time.iter().map(|offsets| format!("around the clone: in a new time namespace, offsets {offsets:?}")));
+    lines.extend(
+        plan.spawn.time.iter().map(|offsets| format!("around the clone: in a new time namespace, offsets {offsets:?}")),
+    );
     lines.extend(plan.spawn.inherited.iter().enumerate().map(|(place, join)| match join {
         Join::Namespace { kind, path } => format!("inherits {place}: the {kind} namespace {path}"),
         Join::Cgroup { controllers } => format!("inherits {place}: the tasks file of the {controllers} cgroup"),
@@ -267,12 +279,14 @@ fn spawn(plan: &Plan) -> Vec<String> {
 /// Lines that only one of both has, in order. Steps are compared without their numbers, and shown with them.
 fn difference(old: &[String], new: &[String]) -> String {
     let bare = |line: &str| line.trim_start().trim_start_matches(|c: char| c.is_ascii_digit()).trim_start().to_owned();
-    let (left, right): (Vec<_>, Vec<_>) = (old.iter().map(|line| bare(line)).collect(), new.iter().map(|line| bare(line)).collect());
+    let (left, right): (Vec<_>, Vec<_>) =
+        (old.iter().map(|line| bare(line)).collect(), new.iter().map(|line| bare(line)).collect());
     // common[i][j]: the longest common subsequence of what comes after i and j.
     let mut common = vec![vec![0u32; right.len() + 1]; left.len() + 1];
     for i in (0..left.len()).rev() {
         for j in (0..right.len()).rev() {
-            common[i][j] = if left[i] == right[j] { common[i + 1][j + 1] + 1 } else { common[i + 1][j].max(common[i][j + 1]) };
+            common[i][j] =
+                if left[i] == right[j] { common[i + 1][j + 1] + 1 } else { common[i + 1][j].max(common[i][j + 1]) };
         }
     }
     let mut lines = Vec::new();

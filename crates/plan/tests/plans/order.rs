@@ -19,7 +19,11 @@ static MADE: LazyLock<Vec<(u64, Case, Plan)>> = LazyLock::new(|| {
             Some((seed, case, plan))
         })
         .collect();
-    assert!(made.len() > 600, "only {} of {CASES} configs could be planned: the generator asks for nonsense", made.len());
+    assert!(
+        made.len() > 600,
+        "only {} of {CASES} configs could be planned: the generator asks for nonsense",
+        made.len()
+    );
     made
 });
 
@@ -62,7 +66,8 @@ macro_rules! is {
 #[test]
 fn the_plans_have_nearly_every_step() {
     let steps = MADE.iter().flat_map(|(_, _, plan)| plan.steps.iter());
-    let kinds: BTreeSet<_> = steps.filter_map(|step| format!("{step:?}").split(' ').next().map(str::to_owned)).collect();
+    let kinds: BTreeSet<_> =
+        steps.filter_map(|step| format!("{step:?}").split(' ').next().map(str::to_owned)).collect();
     // Else what is said below is said of little.
     assert!(kinds.len() >= 48, "{kinds:?}");
 }
@@ -82,7 +87,9 @@ fn a_plan_reports_once_and_waits_for_whom_it_was_told_to() {
         let ready = place(plan, is!(Ready));
         assert_eq!(places(plan, is!(AwaitStart)).len(), usize::from(case.request.wait == Wait::Start));
         // What comes after is `start`'s to tell: nothing there may fail for a reason that `create` could have known.
-        let after = places(plan, |step| !matches!(step, Step::AwaitStart { .. } | Step::CloseDescriptors { .. } | Step::Exec { .. }));
+        let after = places(plan, |step| {
+            !matches!(step, Step::AwaitStart { .. } | Step::CloseDescriptors { .. } | Step::Exec { .. })
+        });
         assert_eq!(after.last(), Some(&ready));
     });
 }
@@ -101,7 +108,11 @@ fn the_root_is_opened_before_anything_is_mounted_in_it() {
 fn paths_of_the_host_are_named_before_the_root_is_entered() {
     every_plan(|plan, _| {
         place(plan, is!(EnterRoot));
-        assert_before(plan, is!(JoinNamespace | Propagation | OpenRoot | Bind | BindDevice | HideMount), is!(EnterRoot));
+        assert_before(
+            plan,
+            is!(JoinNamespace | Propagation | OpenRoot | Bind | BindDevice | HideMount),
+            is!(EnterRoot),
+        );
     });
 }
 
@@ -121,13 +132,25 @@ fn namespaces_are_entered_before_the_root_is_touched() {
 
 #[test]
 fn paths_are_masked_and_parameters_set_inside_the_root() {
-    every_plan(|plan, _| assert_before(plan, is!(EnterRoot), is!(MaskPath | ReadOnlyPath | ReadOnlyRoot | RootPropagation | Sysctl)));
+    every_plan(|plan, _| {
+        assert_before(plan, is!(EnterRoot), is!(MaskPath | ReadOnlyPath | ReadOnlyRoot | RootPropagation | Sysctl))
+    });
 }
 
 #[test]
 fn nothing_is_made_in_a_root_that_is_read_only() {
     every_plan(|plan, _| {
-        let makes = is!(OpenRoot | Mount | Bind | Remount | Symlink | MakeDevice | BindDevice | ReopenNull | MakeDirectory | MaskPath | ReadOnlyPath);
+        let makes = is!(OpenRoot
+            | Mount
+            | Bind
+            | Remount
+            | Symlink
+            | MakeDevice
+            | BindDevice
+            | ReopenNull
+            | MakeDirectory
+            | MaskPath
+            | ReadOnlyPath);
         assert_before(plan, makes, is!(ReadOnlyRoot));
         assert_before(plan, makes, is!(RootPropagation));
     });
@@ -142,7 +165,11 @@ fn parameters_are_set_before_procfs_is_masked() {
 fn the_working_directory_is_entered_when_nothing_is_covered_any_more() {
     every_plan(|plan, _| {
         place(plan, is!(EnterDirectory));
-        assert_before(plan, is!(MaskPath | ReadOnlyPath | ReadOnlyRoot | EnterRoot | MakeDirectory), is!(EnterDirectory));
+        assert_before(
+            plan,
+            is!(MaskPath | ReadOnlyPath | ReadOnlyRoot | EnterRoot | MakeDirectory),
+            is!(EnterDirectory),
+        );
         assert_before(plan, is!(EnterDirectory | User), is!(VerifyDirectory));
     });
 }
@@ -156,11 +183,33 @@ fn rights_are_given_up_in_the_order_in_which_they_are_needed() {
         assert_before(plan, is!(BoundingSet | Groups), is!(User));
         assert_before(plan, is!(User | BoundingSet | Groups), is!(CapabilitySets));
         // Every one of these needs a right, or a file that only root may write.
-        let privileged = is!(
-            JoinCgroup | JoinNamespace | Unshare | Propagation | OpenRoot | Mount | Bind | Reattribute | Remount | MakeDevice
-                | BindDevice | HideMount | EnterRoot | RootPropagation | OpenProc | Sysctl | ReadOnlyPath | MaskPath | ReadOnlyRoot
-                | Hostname | Domainname | LoopbackUp | Limit | OomScore | Schedule | IoPriority | OwnStdio
-        );
+        let privileged = is!(JoinCgroup
+            | JoinNamespace
+            | Unshare
+            | Propagation
+            | OpenRoot
+            | Mount
+            | Bind
+            | Reattribute
+            | Remount
+            | MakeDevice
+            | BindDevice
+            | HideMount
+            | EnterRoot
+            | RootPropagation
+            | OpenProc
+            | Sysctl
+            | ReadOnlyPath
+            | MaskPath
+            | ReadOnlyRoot
+            | Hostname
+            | Domainname
+            | LoopbackUp
+            | Limit
+            | OomScore
+            | Schedule
+            | IoPriority
+            | OwnStdio);
         assert_before(plan, privileged, is!(BoundingSet | Groups | User | CapabilitySets));
         assert_before(plan, is!(User | CapabilitySets), is!(FindProgram | Ready));
     });
@@ -286,7 +335,9 @@ fn a_plan_never_depends_on_what_is_in_the_root() {
             .collect()
     };
     let empty = plans();
-    for (link, text) in [("proc", "/etc"), ("dev", "/dev"), ("sys", "sys"), ("etc", "../../.."), ("home", "/proc/self/fd")] {
+    for (link, text) in
+        [("proc", "/etc"), ("dev", "/dev"), ("sys", "sys"), ("etc", "../../.."), ("home", "/proc/self/fd")]
+    {
         std::os::unix::fs::symlink(text, root.join(link)).expect("a link");
     }
     let full = plans();

@@ -24,7 +24,8 @@ pub(crate) fn take(runtimes: &[Runtime], measured: &mut Measured) {
         return skip("system calls: strace is not installed");
     };
     for kind in [Kind::Basic, Kind::Real] {
-        let all: BTreeMap<&str, Counts> = runtimes.iter().map(|runtime| (runtime.name, count(&strace, runtime, kind))).collect();
+        let all: BTreeMap<&str, Counts> =
+            runtimes.iter().map(|runtime| (runtime.name, count(&strace, runtime, kind))).collect();
         heading(&format!("run, {} config, under strace", kind.name()), runtimes);
         let mut line = |title: &str, number: fn(&Counts) -> usize| {
             row(title, runtimes, |runtime| Some(number(&all[runtime.name]).to_string()));

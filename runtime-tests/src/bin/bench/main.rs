@@ -14,8 +14,8 @@ mod runtimes;
 mod times;
 
 use budget::{Budget, Measured};
-use runtimes::Runtime;
 use runtime_tests::runtime_path;
+use runtimes::Runtime;
 use std::env;
 use std::os::unix::process::CommandExt;
 use std::path::Path;

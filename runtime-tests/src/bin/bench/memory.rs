@@ -8,10 +8,13 @@ use nix::sys::resource::{UsageWho, getrusage};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::process::{Command, ExitCode, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 use std::{env, fs};
 
 pub(crate) fn take(runtimes: &[Runtime], measured: &mut Measured) {
     heading("memory, real config, KiB", runtimes);
+    let waiting: BTreeMap<&str, Waiting> = runtimes.iter().map(|runtime| (runtime.name, waiting(runtime))).collect();
     let mut line = |title: &str, budget: bool, number: &dyn Fn(&Runtime) -> u64| {
         let all: BTreeMap<&str, u64> = runtimes.iter().map(|runtime| (runtime.name, number(runtime))).collect();
         row(title, runtimes, |runtime| Some(all[runtime.name].to_string()));
@@ -19,29 +22,40 @@ pub(crate) fn take(runtimes: &[Runtime], measured: &mut Measured) {
             measured.add(format!("KiB: {title}"), all["rt"] as f64);
         }
     };
-    line("the init that waits, resident", true, &|runtime| waiting(runtime, "Rss:"));
-    line("the init that waits, its own", false, &|runtime| waiting(runtime, "Private_Dirty:"));
+    line("the init that waits, resident", true, &|runtime| waiting[runtime.name].resident);
+    line("the init that waits, its own", false, &|runtime| waiting[runtime.name].own);
     line("run, peak", true, &peak);
     line("the program's file", true, &|runtime| {
         fs::metadata(&runtime.program).map_or(0, |metadata| metadata.len().div_ceil(1024))
     });
 }
 
-/// The least of a few: what the kernel maps ahead depends on what it has in its cache.
-fn waiting(runtime: &Runtime, name: &str) -> u64 {
-    (0..3).map(|_| waits(runtime, name)).min().unwrap_or(0)
+/// Of a process that `create` has left behind.
+struct Waiting {
+    resident: u64,
+    /// Shared with nobody.
+    own: u64,
 }
 
-/// A number of the process that `create` has left behind: smaps_rollup counts pages, where other files estimate.
-fn waits(runtime: &Runtime, name: &str) -> u64 {
+/// The least of a few: what the kernel maps ahead depends on what it has in its cache.
+fn waiting(runtime: &Runtime) -> Waiting {
     let bundle = Bundle::new(runtime.name, Kind::Real, "true");
-    runtime.must(&["create", "--bundle", bundle.path(), "waits"]);
-    let state = runtime.must(&["state", "waits"]).stdout;
-    let state: Value = serde_json::from_slice(&state).expect("state prints JSON");
-    let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", state["pid"])).expect("init is there");
-    runtime.must(&["delete", "--force", "waits"]);
-    let line = rollup.lines().find_map(|line| line.strip_prefix(name)).expect("smaps_rollup has it");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
+    let samples = (0..3).map(|_| {
+        runtime.must(&["create", "--bundle", bundle.path(), "waits"]);
+        let state = runtime.must(&["state", "waits"]).stdout;
+        let state: Value = serde_json::from_slice(&state).expect("state prints JSON");
+        // `create` does not wait until init does, and init gives back memory before it sleeps.
+        sleep(Duration::from_millis(50));
+        // It counts pages, where other files of /proc estimate.
+        let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", state["pid"])).expect("init is there");
+        runtime.must(&["delete", "--force", "waits"]);
+        let number = |name: &str| -> u64 {
+            let lines = rollup.lines().filter_map(|line| line.strip_prefix(name));
+            lines.map(|line| line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number")).sum()
+        };
+        Waiting { resident: number("Rss:"), own: number("Private_Clean:") + number("Private_Dirty:") }
+    });
+    samples.min_by_key(|waiting| waiting.resident).expect("three")
 }
 
 /// The most that any process of a `run` had at once.

@@ -33,7 +33,8 @@ pub(crate) fn all() -> Vec<Runtime> {
         }
         match peer.works() {
             Ok(()) => {
-                let how = if peer.preload.is_some() { ", with a library that lets RLIMIT_MEMLOCK stay as it is" } else { "" };
+                let how =
+                    if peer.preload.is_some() { ", with a library that lets RLIMIT_MEMLOCK stay as it is" } else { "" };
                 println!("{name} is {}{how}", peer.program.display());
                 all.push(peer);
             }
@@ -121,7 +122,8 @@ fn limits_stay() -> Option<PathBuf> {
     let library = source.with_extension("so");
     if !library.exists() {
         fs::write(&source, LIMITS_STAY).ok()?;
-        let built = Command::new("cc").args(["-O2", "-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status().ok()?;
+        let built =
+            Command::new("cc").args(["-O2", "-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status().ok()?;
         if !built.success() {
             return None;
         }

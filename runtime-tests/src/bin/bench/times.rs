@@ -92,7 +92,11 @@ impl Bundles {
 }
 
 /// The runtimes, beginning with another one each time.
-fn in_turn<'a>(runtimes: &'a [Runtime], bundles: &'a [Bundles], round: usize) -> impl Iterator<Item = (&'a Runtime, &'a Bundles)> {
+fn in_turn<'a>(
+    runtimes: &'a [Runtime],
+    bundles: &'a [Bundles],
+    round: usize,
+) -> impl Iterator<Item = (&'a Runtime, &'a Bundles)> {
     let count = runtimes.len();
     runtimes.iter().zip(bundles).cycle().skip(round % count).take(count)
 }
