@@ -244,7 +244,7 @@ fn null_device_that_is_a_link_is_no_mask() {
 
 #[test]
 fn null_device_of_the_host_is_not_reached_by_a_link() {
-    // CVE-2026-88265: standard streams are opened anew, and given to the user, through the container's /dev/null.
+    // Standard streams are opened anew, and given to the user, through the container's /dev/null.
     let container = Container::new("hostile").writable().user(1000, 1000);
     let decoy = Decoy::beside(&container);
     let container = container

@@ -680,3 +680,19 @@ fn one_place_may_be_mounted_on_many_times() {
     }
     container.script("grep -c ' /proc ' /proc/self/mountinfo").run().prints("13\n");
 }
+
+#[test]
+fn dots_and_links_do_not_lead_a_mount_into_proc() {
+    for destination in ["/tmp/../proc", "/data", "/data/sys", "/data/../data/self"] {
+        let (container, source) = with_source("into-proc");
+        let container = container.link("data", "/proc").mount("bind", &source, destination, &["bind"]);
+        container.run().refused().says("proc");
+    }
+}
+
+#[test]
+fn second_proc_by_another_name_is_masked_too() {
+    let script = "cat /proc/keys; touch /proc/sys/kernel/domainname 2>&1 | sed 's/.*: //'";
+    let container = Container::new("second").mount("proc", "proc", "/tmp/../proc", &[]).script(script);
+    container.run().prints("Read-only file system\n");
+}

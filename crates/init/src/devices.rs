@@ -83,7 +83,7 @@ pub(crate) fn bind(hands: &Hands, target: Target<'_>, device: Device) -> Done {
     if file_type(&stat) != kind || stat.st_rdev != makedev(device.major, device.minor) {
         return Err(Failure { part: Part::Verify, errno: Errno::NODEV });
     }
-    let target = path::find_or_make(hands, target, Kind::File, Last::Follow)?;
+    let target = path::find_or_make(hands, target, Last::Follow, || Ok(Kind::File))?;
     attach(&source, &target).at(Part::Attach)?;
     source.leave();
     target.leave();

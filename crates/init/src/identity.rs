@@ -94,7 +94,8 @@ pub(crate) fn capabilities(sets: Capabilities) -> Done {
         inheritable: CapabilitySet::from_bits_retain(sets.inheritable),
     };
     set_capabilities(None, kernels)?;
-    if sets.ambient != 0 {
+    // What is permitted and inheritable may have come over the exec as ambient.
+    if sets.inheritable != 0 {
         clear_ambient_capability_set()?;
         for number in (0..64u32).filter(|number| sets.ambient.wrapping_shr(*number) & 1 == 1) {
             configure_capability_in_ambient_set(one(number), true)?;

@@ -29,7 +29,7 @@ pub(crate) fn mount(hands: &mut Hands, step: Step<'_>) -> Done {
     }
     let file_system = new(fstype, source, flags, data)?;
     let last = last_of(fstype);
-    let at = path::find_or_make(hands, target, Kind::Directory, last).map_err(real_directory(fstype))?;
+    let at = path::find_or_make(hands, target, last, directory).map_err(real_directory(fstype))?;
     if copy_up {
         copyup::copy(&at, &file_system).at(Part::CopyUp)?;
     }
@@ -56,7 +56,7 @@ fn mount_at(
         rustix::mount::mount(source.c(), on, fstype.c(), MountFlags::from_bits_retain(flags), data)
     };
     if target.held == 0 {
-        let at = path::find_or_make(hands, target, Kind::Directory, last_of(fstype)).map_err(real_directory(fstype))?;
+        let at = path::find_or_make(hands, target, last_of(fstype), directory).map_err(real_directory(fstype))?;
         hands.left_directory();
         fchdir(&at).at(Part::Target)?;
         at.leave();
@@ -68,7 +68,7 @@ fn mount_at(
         match mkdirat(CWD, name, Mode::from_raw_mode(0o755)) {
             Ok(()) | Err(Errno::EXIST) => {}
             // More than one level below: the long way.
-            Err(_) => path::find_or_make(hands, target, Kind::Directory, Last::Follow)?.leave(),
+            Err(_) => path::find_or_make(hands, target, Last::Follow, directory)?.leave(),
         }
     }
     mount(name).at(Part::Attach)
@@ -140,14 +140,15 @@ pub(crate) fn bind(hands: &mut Hands, step: Step<'_>) -> Done {
     apply(&source, Depth::Tree, whole).at(Part::Attributes)?;
     apply(&source, Depth::Top, top).at(Part::Attributes)?;
     let last = if matches!(follow, Follow::NotTarget | Follow::Neither) { Last::Keep } else { Last::Follow };
-    let target = match path::find(hands, target, last) {
-        Err(Errno::NOENT) => path::find_or_make(hands, target, kind_of(&source)?, last)?,
-        found => found.at(Part::Target)?,
-    };
+    let target = path::find_or_make(hands, target, last, || kind_of(&source))?;
     attach(&source, &target).at(Part::Attach)?;
     source.leave();
     target.leave();
     Ok(())
+}
+
+fn directory() -> Result<Kind, Errno> {
+    Ok(Kind::Directory)
 }
 
 fn kind_of(source: &Fd) -> Result<Kind, Errno> {

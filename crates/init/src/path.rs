@@ -6,7 +6,7 @@ use crate::hands::{At, Failure, Hands};
 use core::ffi::CStr;
 use rt_wire::{Part, Target, Text};
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, mkdirat, mknodat, openat2, readlinkat_raw, statat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, fstatfs, mkdirat, mknodat, openat2, readlinkat_raw, statat};
 use rustix::io::Errno;
 
 /// What a missing target is made as.
@@ -25,15 +25,27 @@ pub(crate) enum Last {
 
 /// PATH_MAX: the kernel takes no longer path.
 const LONGEST: usize = 4096;
+/// linux/magic.h.
+const PROC_SUPER_MAGIC: i64 = 0x9fa0;
 /// As many links as the kernel follows in one path.
 const LINKS: u32 = 40;
 
 /// Open `path` below `base`, as `flags` and for reference only unless they say otherwise.
 pub(crate) fn open(base: BorrowedFd<'_>, path: &CStr, flags: OFlags, last: Last) -> Result<Fd, Errno> {
+    open_with(base, path, flags, last, ResolveFlags::empty())
+}
+
+fn open_with(
+    base: BorrowedFd<'_>,
+    path: &CStr,
+    flags: OFlags,
+    last: Last,
+    more: ResolveFlags,
+) -> Result<Fd, Errno> {
     // The empty path and `/` are the base itself.
     let path = if path.is_empty() { c"." } else { path };
     let flags = flags | OFlags::CLOEXEC | if last == Last::Keep { OFlags::NOFOLLOW } else { OFlags::empty() };
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | more;
     loop {
         match openat2(base, path, flags, Mode::empty(), resolve) {
             // A rename anywhere on the host while `..` was resolved: the kernel could not tell, and asks to retry.
@@ -48,12 +60,32 @@ pub(crate) fn find(hands: &Hands, target: Target<'_>, last: Last) -> Result<Fd, 
     open(hands.base(target)?, rest(target).c(), OFlags::PATH, last)
 }
 
-/// The target of a mount: found, or made as `kind` with all its parents.
-pub(crate) fn find_or_make(hands: &Hands, target: Target<'_>, kind: Kind, last: Last) -> Result<Fd, Failure> {
-    match find(hands, target, last) {
-        Err(Errno::NOENT) => make(hands.base(target).at(Part::Target)?, rest(target), kind).at(Part::MakeTarget),
-        found => found.at(Part::Target),
+/// The target of a mount: found, or made with all its parents as what `kind` says. The plan has seen from its name that it
+/// is no place in /proc where nothing may be mounted; a link could lead it there all the same.
+pub(crate) fn find_or_make(
+    hands: &Hands,
+    target: Target<'_>,
+    last: Last,
+    kind: impl FnOnce() -> Result<Kind, Errno>,
+) -> Result<Fd, Failure> {
+    let base = hands.base(target).at(Part::Target)?;
+    let path = rest(target);
+    let found = match open_with(base, path.c(), OFlags::PATH, last, ResolveFlags::NO_SYMLINKS) {
+        Err(Errno::LOOP) => open(base, path.c(), OFlags::PATH, last),
+        // Without a link in it the name says where it is.
+        straight => match straight {
+            Err(Errno::NOENT) => straight,
+            straight => return straight.at(Part::Target),
+        },
+    };
+    let found = match found {
+        Err(Errno::NOENT) => make(base, path, kind()?).at(Part::MakeTarget)?,
+        found => found.at(Part::Target)?,
+    };
+    if fstatfs(&found).at(Part::Target)?.f_type == PROC_SUPER_MAGIC && target.held == 0 {
+        return Err(Failure { part: Part::OverProc, errno: Errno::LOOP });
     }
+    Ok(found)
 }
 
 /// The directory that the last name of `target` lies in, made if missing, and that name.

@@ -6,7 +6,7 @@ use crate::namespaces::{Own, own};
 use crate::options::{Options, READ_ONLY, SUPERBLOCK};
 use crate::rootfs::is_cut_off;
 use crate::spec::{Mount, Spec};
-use crate::targets::{Kind, Targets, clean};
+use crate::targets::{Kind, Targets, resolve};
 use crate::{Error, Steps};
 use rt_wire::{Change, Follow, Namespace, Propagate, Step, Target, Tree};
 
@@ -50,17 +50,16 @@ pub(crate) fn all(
     Ok(targets)
 }
 
-/// Absolute; a relative one counts from the root, as the specification's older versions had it.
+/// Absolute and without `..`; a relative one counts from the root, as the specification's older versions had it.
 fn destination(mount: &Mount<'_>, field: &str, warnings: &mut Vec<String>) -> Result<String, Error> {
     if mount.destination.is_empty() {
         return Err(invalid(format!("{field}.destination"), "a mount needs a destination"));
     }
-    if mount.destination.starts_with('/') {
-        return Ok(mount.destination.to_string());
+    if !mount.destination.starts_with('/') {
+        let text = format!("\"{0}\" is not absolute; taken as /{0}", mount.destination);
+        warnings.push(format!("config.json: {field}.destination: {text}"));
     }
-    warnings
-        .push(format!("config.json: {field}.destination: \"{0}\" is not absolute; taken as /{0}", mount.destination));
-    Ok(format!("/{}", mount.destination))
+    Ok(resolve(&mount.destination))
 }
 
 /// One entry and all that decides about it.
@@ -112,8 +111,7 @@ impl One<'_> {
             ("", label) => label.to_owned(),
             (data, label) => format!("{data},{label}"),
         };
-        let plain = clean(self.destination) == self.destination;
-        let held = self.holds(kind, &data).filter(|_| plain).and_then(|kind| Some((targets.next()?, kind)));
+        let held = self.holds(kind, &data).and_then(|kind| Some((targets.next()?, kind)));
         let hold = held.map_or(0, |(number, _)| number);
         // A tmpfs, and whatever is /dev, still has targets made in it: read-only comes last (`rootfs::harden`).
         let flags = if self.is_closed_late() { self.options.set & !READ_ONLY } else { self.options.set };
@@ -285,11 +283,11 @@ impl One<'_> {
 
     /// Nothing but a procfs belongs on /proc, and next to nothing into it.
     fn check_proc(&self, kind: &str) -> Result<(), Error> {
-        let destination = clean(self.destination);
+        let destination = self.destination;
         let refused = if destination == "/proc" {
             !(kind == "proc" || self.options.bind.is_some() && &*self.mount.source == "/proc" || self.options.remount)
         } else if destination.starts_with("/proc/") {
-            !PROC_MAY_BE_COVERED.contains(&&*destination)
+            !PROC_MAY_BE_COVERED.contains(&destination)
         } else {
             false
         };
@@ -303,7 +301,7 @@ impl One<'_> {
 
 /// Whether a read-only mount is made so only when nothing has to be created in it any more.
 pub(crate) fn is_closed_late(kind: &str, destination: &str) -> bool {
-    kind == "tmpfs" || clean(destination) == "/dev"
+    kind == "tmpfs" || resolve(destination) == "/dev"
 }
 
 /// `path` as seen from the bundle.

@@ -8,7 +8,7 @@ use crate::namespaces::{Own, own};
 use crate::options::{Options, READ_ONLY, propagation};
 use crate::plan::Request;
 use crate::spec::Spec;
-use crate::targets::{Targets, clean};
+use crate::targets::{Targets, clean, resolve};
 use crate::{Error, Steps};
 use rt_wire::{Change, Enter, Namespace, Parent, Propagate, Step, Target, Tree};
 
@@ -108,7 +108,7 @@ pub(crate) fn devices(spec: &Spec<'_>, host: &Host, targets: &Targets, steps: &m
 
 fn sets_up_dev(spec: &Spec<'_>) -> bool {
     !spec.mounts.iter().any(|mount| {
-        clean(&mount.destination) == "/dev"
+        resolve(&mount.destination) == "/dev"
             && (&*mount.kind == "bind" || mount.options.iter().any(|option| matches!(&**option, "bind" | "rbind")))
     })
 }
@@ -152,7 +152,7 @@ pub(crate) fn harden(spec: &Spec<'_>, targets: &mut Targets, steps: &mut Steps) 
     for mount in &spec.mounts {
         let options = Options::parse(mount.options.iter().map(|option| &**option));
         if options.set & READ_ONLY != 0 && is_closed_late(&mount.kind, &mount.destination) && !options.remount {
-            let path = absolute("", &mount.destination);
+            let path = resolve(&mount.destination);
             let change = Change { set: 1, ..Change::NONE };
             steps.push(Step::Reattribute { target: Target::in_root(&path), tree: Tree::Top, change });
         }

@@ -93,14 +93,31 @@ fn is_below(path: &str, directory: &str) -> bool {
     path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/') && rest.len() > 1)
 }
 
-/// Without doubled slashes, dots and a slash at the end. `..` stays.
+/// Without doubled slashes, dots and a slash at the end. `..` stays: only the kernel knows where it leads.
 pub(crate) fn clean(path: &str) -> String {
-    let mut clean = String::with_capacity(path.len());
-    for part in path.split('/').filter(|part| !matches!(*part, "" | ".")) {
-        clean.push('/');
-        clean.push_str(part);
+    join(path.split('/').filter(|part| !matches!(*part, "" | ".")))
+}
+
+/// The same with every `..` resolved in the text, as runc does with a mount's destination.
+pub(crate) fn resolve(path: &str) -> String {
+    let mut parts = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
     }
-    if clean.is_empty() { "/".to_owned() } else { clean }
+    join(parts.into_iter())
+}
+
+fn join<'a>(parts: impl Iterator<Item = &'a str>) -> String {
+    let mut path = String::new();
+    for part in parts {
+        path.push('/');
+        path.push_str(part);
+    }
+    if path.is_empty() { "/".to_owned() } else { path }
 }
 
 #[cfg(test)]
@@ -130,6 +147,13 @@ mod tests {
         assert_eq!(targets.find("/dev/shared/x").held, 0);
         assert!(targets.is_covered("/proc"));
         assert!(targets.is_covered("/dev"));
+    }
+
+    #[test]
+    fn dots_in_a_destination_are_resolved() {
+        for (path, resolved) in [("/tmp/../proc", "/proc"), ("/../..", "/"), ("/a/./b/../c/", "/a/c"), ("//x", "/x")] {
+            assert_eq!(resolve(path), resolved, "{path}");
+        }
     }
 
     #[test]

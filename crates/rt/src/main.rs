@@ -1,6 +1,6 @@
 //! `rt`: parse the command line, do one thing, print one line if it fails.
 
-#![no_main]
+#![cfg_attr(not(test), no_main)]
 
 mod args;
 mod commands;
@@ -12,7 +12,7 @@ use args::{Invocation, Refusal};
 /// and all our children) makes 18 system calls and links 300 KB for what a command of two milliseconds has no use for.
 // A `main` of our own can't clash with another: this is the program.
 #[allow(unsafe_code)]
-#[unsafe(no_mangle)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
 extern "C" fn main() -> i32 {
     // What it also does and we need.
     match rt_runtime::open_standard_streams() {

@@ -58,17 +58,21 @@ impl Header {
     }
 }
 
-/// FNV-1a over the source of the steps: init refuses the plan of another build.
+/// FNV-1a over the source of this crate: init refuses the plan of another build.
 const BUILD: u64 = {
-    let source = include_bytes!("step.rs");
-    let mut hash = 0xcbf2_9ce4_8422_2325u64;
+    let hash = fnv(0xcbf2_9ce4_8422_2325, include_bytes!("step.rs"));
+    let hash = fnv(hash, include_bytes!("message.rs"));
+    fnv(hash, include_bytes!("text.rs"))
+};
+
+const fn fnv(mut hash: u64, source: &[u8]) -> u64 {
     let mut at = 0;
     while at < source.len() {
         hash = (hash ^ source[at] as u64).wrapping_mul(0x0100_0000_01b3);
         at += 1;
     }
     hash
-};
+}
 
 /// Reads a message from its beginning. Every read that would pass its end is `None`.
 #[derive(Clone, Debug)]

@@ -417,6 +417,8 @@ closed! {
         Talk = 17 => "talk to rt",
         /// A symbolic link where there must be none (CVE-2023-27561).
         Link = 18 => "it must be a real directory",
+        /// A link that leads into procfs (CVE-2019-16884).
+        OverProc = 19 => "a link leads it into a procfs, which must not be mounted over",
     }
 }
 
