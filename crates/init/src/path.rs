@@ -6,7 +6,9 @@ use crate::hands::{At, Failure, Hands};
 use core::ffi::CStr;
 use rt_wire::{Part, Target, Text};
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, fstatfs, mkdirat, mknodat, openat2, readlinkat_raw, statat};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, ResolveFlags, fstatfs, mkdirat, mknodat, openat2, readlinkat_raw, statat,
+};
 use rustix::io::Errno;
 
 /// What a missing target is made as.
@@ -35,13 +37,7 @@ pub(crate) fn open(base: BorrowedFd<'_>, path: &CStr, flags: OFlags, last: Last)
     open_with(base, path, flags, last, ResolveFlags::empty())
 }
 
-fn open_with(
-    base: BorrowedFd<'_>,
-    path: &CStr,
-    flags: OFlags,
-    last: Last,
-    more: ResolveFlags,
-) -> Result<Fd, Errno> {
+fn open_with(base: BorrowedFd<'_>, path: &CStr, flags: OFlags, last: Last, more: ResolveFlags) -> Result<Fd, Errno> {
     // The empty path and `/` are the base itself.
     let path = if path.is_empty() { c"." } else { path };
     let flags = flags | OFlags::CLOEXEC | if last == Last::Keep { OFlags::NOFOLLOW } else { OFlags::empty() };

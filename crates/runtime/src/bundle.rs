@@ -2,8 +2,8 @@
 
 use crate::Error;
 use crate::error::On;
+use crate::read::read_all;
 use rt_plan::spec::LONGEST;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// A bundle, its config read once.
@@ -22,7 +22,8 @@ impl Bundle {
         // Without the dots and doubled slashes that people type.
         let path: PathBuf = path.components().collect();
         let file = config.map_or_else(|| path.join("config.json"), Path::to_owned);
-        let bytes = read(&file)?;
+        let mut opened = std::fs::File::open(&file).on("open", &file)?;
+        let bytes = read_all(&mut opened, 32 << 10, LONGEST).on("read", &file)?;
         let Some(text) = path.to_str() else {
             return Err(Error::Usage(format!(
                 "the bundle's path {} is not UTF-8, as the config and the state have to be",
@@ -31,27 +32,6 @@ impl Bundle {
         };
         Ok(Self { path: text.to_owned(), config: bytes })
     }
-}
-
-/// All of it. Without a look at its size first, which a pipe does not have anyway.
-fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    let mut file = std::fs::File::open(path).on("open", path)?;
-    let mut bytes = vec![0; 32 << 10];
-    let mut len = 0;
-    loop {
-        match file.read(bytes.get_mut(len..).unwrap_or_default()).on("read", path)? {
-            0 => break,
-            more => len += more,
-        }
-        if len == bytes.len() {
-            if len > LONGEST {
-                return Err(rt_plan::Error::TooLong { most: LONGEST as u64 }.into());
-            }
-            bytes.resize(len * 2, 0);
-        }
-    }
-    bytes.truncate(len);
-    Ok(bytes)
 }
 
 fn current_directory() -> Result<PathBuf, Error> {

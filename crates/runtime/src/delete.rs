@@ -4,7 +4,7 @@ use crate::create::mount_id;
 use crate::error::On;
 use crate::status::process;
 use crate::store::{Directory, HostMounts};
-use crate::{Error, Id, Record, Status, Store, observe};
+use crate::{Container, Error, Id, Record, Status, Store, observe};
 use rt_cgroup::Existing;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd};
@@ -43,7 +43,9 @@ pub fn delete(store: &Store, id: &Id, force: Force) -> Result<(), Error> {
         Err(Error::Damaged { .. }) if force == Force::Yes => return directory.remove(),
         Err(error) => return Err(error),
     };
-    let observed = observe(store, id, &record)?;
+    let container = Container { directory, record };
+    let observed = observe(&container)?;
+    let Container { directory, record } = container;
     match observed.status {
         Status::Stopped | Status::Created => {}
         _ if force == Force::Yes => {}

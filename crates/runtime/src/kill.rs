@@ -25,8 +25,9 @@ const KILL: Signal = Signal(9);
 /// # Errors
 /// [`Error::Forbidden`] with `container not running`, which engines look for; not with `--all`, as runc.
 pub fn kill(store: &Store, id: &Id, signal: Signal, scope: Scope) -> Result<(), Error> {
-    let record = store.load(id)?;
-    let observed = observe(store, id, &record)?;
+    let container = store.find(id)?;
+    let observed = observe(&container)?;
+    let record = container.record;
     let cgroup = Existing::open(&record.cgroup_paths);
     let running = matches!(observed.status, Status::Created | Status::Running | Status::Paused);
     if scope == Scope::All {

@@ -15,6 +15,7 @@ mod kill;
 mod namespaces;
 mod probe;
 mod program;
+mod read;
 mod run;
 mod start;
 mod status;
@@ -32,7 +33,7 @@ pub use kill::{Scope, Signal, kill, parse_signal};
 pub use run::{After, Run, run};
 pub use start::start;
 pub use status::{Observed, Status, observe};
-pub use store::{Record, Store};
+pub use store::{Container, Record, Store};
 pub use time::seconds_now;
 
 /// Descriptors 0 to 2 are open from here on.

@@ -1,7 +1,7 @@
 //! `start`: init becomes the program.
 
 use crate::child::answer;
-use crate::{Error, Id, Record, Status, Store, observe};
+use crate::{Container, Error, Id, Record, Status, Store, observe};
 use rt_plan::failure;
 use rt_wire::Report;
 use rustix::io::{Errno, retry_on_intr};
@@ -12,9 +12,9 @@ use rustix::net::{RecvFlags, recv};
 /// # Errors
 /// [`Error::Forbidden`] in runc's words, [`Error::Step`] with what the kernel said to the exec.
 pub fn start(store: &Store, id: &Id) -> Result<(), Error> {
-    let directory = store.enter(id)?;
-    let record = directory.load(id)?;
-    allowed(observe(store, id, &record)?.status)?;
+    let container = store.find(id)?;
+    allowed(observe(&container)?.status)?;
+    let Container { directory, record } = container;
     let socket = match directory.connect()? {
         Ok(socket) => socket,
         // Another `start` was faster.

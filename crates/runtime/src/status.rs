@@ -1,6 +1,6 @@
 //! What a container is doing: looked at, never remembered.
 
-use crate::{Error, Id, Record, Store};
+use crate::{Container, Error, Record};
 use rt_cgroup::Existing;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
@@ -53,15 +53,16 @@ pub struct Observed {
 /// Look at a container.
 ///
 /// # Errors
-/// [`Error::NoSuchContainer`], and [`Error::File`] where the host does not let us look.
-pub fn observe(store: &Store, id: &Id, record: &Record) -> Result<Observed, Error> {
+/// [`Error::File`] where the host does not let us look.
+pub fn observe(container: &Container) -> Result<Observed, Error> {
+    let record = &container.record;
     if record.init_process_pid == 0 {
         return Ok(Observed { status: Status::Creating, pidfd: None });
     }
     let Some(pidfd) = process(record)? else {
         return Ok(Observed { status: Status::Stopped, pidfd: None });
     };
-    let waiting = store.enter(id)?.is_waiting();
+    let waiting = container.directory.is_waiting();
     let status = if Existing::open(&record.cgroup_paths).is_frozen().unwrap_or(false) {
         Status::Paused
     } else if waiting {

@@ -2,6 +2,7 @@
 //! which its init waits.
 
 use crate::error::On;
+use crate::read::read_all;
 use crate::{Error, Id};
 use rt_cgroup::Place;
 use rustix::fd::{AsRawFd, OwnedFd};
@@ -12,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+/// Bytes of a state file: far more than any has.
+const LONGEST: usize = 16 << 20;
 const STATE: &str = "state.json";
 const NEXT: &str = "state.json.next";
 const SOCKET: &str = "start.sock";
@@ -151,12 +154,14 @@ impl Store {
         }
     }
 
-    /// The container's directory and what is known about it.
+    /// A container and what is known about it.
     ///
     /// # Errors
     /// [`Error::NoSuchContainer`], [`Error::Damaged`], [`Error::File`].
-    pub fn load(&self, id: &Id) -> Result<Record, Error> {
-        self.enter(id)?.load(id)
+    pub fn find(&self, id: &Id) -> Result<Container, Error> {
+        let directory = self.enter(id)?;
+        let record = directory.load(id)?;
+        Ok(Container { directory, record })
     }
 
     /// All names, sorted. What is no container's name is passed over.
@@ -184,6 +189,14 @@ impl Store {
     }
 }
 
+/// A container that is there.
+#[derive(Debug)]
+pub struct Container {
+    pub(crate) directory: Directory,
+    /// What is known about it.
+    pub record: Record,
+}
+
 /// One container's directory, open.
 #[derive(Debug)]
 pub(crate) struct Directory {
@@ -203,8 +216,7 @@ impl Directory {
             }
             file => file.on("open", &path)?,
         };
-        let mut bytes = Vec::with_capacity(4096);
-        std::io::Read::read_to_end(&mut std::fs::File::from(file), &mut bytes).on("read", &path)?;
+        let bytes = read_all(&mut std::fs::File::from(file), 4 << 10, LONGEST).on("read", &path)?;
         let damaged = |problem: String| Error::Damaged { path: path.clone(), problem };
         let record: Record = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
         if record.id != id.as_str() {

@@ -34,8 +34,9 @@ pub(super) fn state(global: &Global, args: &One) -> Result<(), Error> {
 }
 
 pub(super) fn look(store: &Store, id: &Id, owner: String) -> Result<State, Error> {
-    let record: Record = store.load(id)?;
-    let status = observe(store, id, &record)?.status;
+    let container = store.find(id)?;
+    let status = observe(&container)?.status;
+    let record: Record = container.record;
     Ok(State {
         oci_version: record.rt.oci_version,
         id: record.id,
