@@ -186,7 +186,7 @@ fn copied_up_directory_may_be_a_link() {
 
 #[test]
 fn working_directory_may_be_a_link() {
-    with_link("work", |container, _| container.edit(|config| config["process"]["cwd"] = json!("/work/made/here")));
+    with_link("jobs", |container, _| container.edit(|config| config["process"]["cwd"] = json!("/jobs/made/here")));
 }
 
 #[test]

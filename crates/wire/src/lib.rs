@@ -7,6 +7,7 @@
 extern crate alloc;
 
 mod message;
+mod print;
 mod step;
 mod talk;
 mod text;
@@ -14,9 +15,10 @@ mod text;
 #[cfg(feature = "alloc")]
 pub use message::Writer;
 pub use message::{Field, HELD, Header, PLAN_OFFSET, Reader, STEPS_MAX};
+pub use print::{Amount, CAPABILITIES, CapabilityNames, LIMITS};
 pub use step::{
-    Amount, CAPABILITIES, Capabilities, CapabilityNames, Change, Device, DeviceKind, Enter, Follow, LIMITS, LabelKind,
-    Namespace, Parent, Part, Propagate, Rlimit, Scheduler, Step, Target, Tree,
+    Capabilities, Change, Device, DeviceKind, Enter, Follow, LabelKind, Namespace, Parent, Part, Propagate, Rlimit,
+    Scheduler, Step, Target, Tree,
 };
 pub use talk::{Order, Report};
 pub use text::{Text, Texts};
