@@ -237,11 +237,6 @@ impl Options {
     fn propagation_of(&self, tree: Tree) -> Propagate {
         self.propagation.iter().rev().find(|(_, of)| *of == tree).map_or(Propagate::Keep, |(change, _)| *change)
     }
-
-    /// Whether mount events may pass between it and the host.
-    pub fn is_private(&self) -> bool {
-        matches!(self.propagation.last(), Some((Propagate::Private | Propagate::Unbindable, _)))
-    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::mounts::{absolute, is_closed_late};
 use crate::namespaces::{Own, own};
 use crate::options::{Options, READ_ONLY, propagation};
 use crate::plan::Request;
-use crate::spec::Spec;
+use crate::spec::{Mount, Spec};
 use crate::targets::{Targets, clean, resolve};
 use crate::{Error, Steps};
 use rt_wire::{Change, Enter, Namespace, Parent, Propagate, Step, Target, Tree};
@@ -68,13 +68,20 @@ fn rootfs_propagation(spec: &Spec<'_>) -> Result<Option<(Propagate, Tree)>, Erro
 
 /// Whether no mount of the container wants to hear of the host's.
 pub(crate) fn is_cut_off(spec: &Spec<'_>) -> bool {
+    let is_private = |mount: &Mount<'_>| {
+        let last = mount.options.iter().rev().find_map(|option| propagation(option));
+        match last {
+            Some((change, _)) => matches!(change, Propagate::Private | Propagate::Unbindable),
+            None => !is_bind(mount),
+        }
+    };
     own(spec, Namespace::Mount) != Own::Host
         && spec.linux.rootfs_propagation.is_empty()
-        && spec.mounts.iter().all(|mount| {
-            let options = Options::parse(mount.options.iter().map(|option| &**option));
-            let bind = options.bind.is_some() || &*mount.kind == "bind";
-            if bind { options.is_private() } else { options.propagation.is_empty() || options.is_private() }
-        })
+        && spec.mounts.iter().all(is_private)
+}
+
+fn is_bind(mount: &Mount<'_>) -> bool {
+    &*mount.kind == "bind" || mount.options.iter().any(|option| matches!(&**option, "bind" | "rbind"))
 }
 
 /// Device nodes and links, unless /dev is somebody else's: a bind mount of the host's has all it is to have.
@@ -107,10 +114,7 @@ pub(crate) fn devices(spec: &Spec<'_>, host: &Host, targets: &Targets, steps: &m
 }
 
 fn sets_up_dev(spec: &Spec<'_>) -> bool {
-    !spec.mounts.iter().any(|mount| {
-        resolve(&mount.destination) == "/dev"
-            && (&*mount.kind == "bind" || mount.options.iter().any(|option| matches!(&**option, "bind" | "rbind")))
-    })
+    !spec.mounts.iter().any(|mount| is_bind(mount) && resolve(&mount.destination) == "/dev")
 }
 
 /// The way in: pivot, move or chroot, decided here and nowhere else.
@@ -149,9 +153,9 @@ pub(crate) fn names(spec: &Spec<'_>, steps: &mut Steps) {
 
 /// What may be read but not written, and what may not be seen. Last, so that nothing needs to write there any more.
 pub(crate) fn harden(spec: &Spec<'_>, targets: &mut Targets, steps: &mut Steps) -> Result<(), Error> {
-    for mount in &spec.mounts {
+    for mount in spec.mounts.iter().filter(|mount| is_closed_late(&mount.kind, &mount.destination)) {
         let options = Options::parse(mount.options.iter().map(|option| &**option));
-        if options.set & READ_ONLY != 0 && is_closed_late(&mount.kind, &mount.destination) && !options.remount {
+        if options.set & READ_ONLY != 0 && !options.remount {
             let path = resolve(&mount.destination);
             let change = Change { set: 1, ..Change::NONE };
             steps.push(Step::Reattribute { target: Target::in_root(&path), tree: Tree::Top, change });

@@ -49,7 +49,7 @@ impl Targets {
     pub(crate) fn find<'a>(&self, path: &'a str) -> Target<'a> {
         let target = Target::in_root(path);
         // `..` and doubled slashes are for the kernel to resolve.
-        if path != clean(path) || path.split('/').any(|part| part == "..") {
+        if !is_plain(path) {
             return target;
         }
         // The deepest mount above it; of several at one place the last, which covers the others.
@@ -87,6 +87,11 @@ fn is_kernels(kind: Kind, rest: &str) -> bool {
         }
         Kind::Tmpfs => true,
     }
+}
+
+/// Absolute, and a name between any two slashes.
+fn is_plain(path: &str) -> bool {
+    path.strip_prefix('/').is_some_and(|rest| !rest.split('/').any(|part| matches!(part, "" | "." | "..")))
 }
 
 fn is_below(path: &str, directory: &str) -> bool {
