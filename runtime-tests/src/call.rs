@@ -139,6 +139,12 @@ impl Running {
         wait_until(&format!("{line:?} on standard output of {:?}", self.words), || self.stdout().contains(line));
     }
 
+    /// Its number.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Send it a signal.
     pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a child has a pid");

@@ -827,3 +827,26 @@ fn state_directory_is_private_and_made_when_it_is_missing() {
     global("delete").args(["--force", &container.id]).output().quietly();
     fs::remove_dir_all(container.state_root().join("below")).expect("it can be removed");
 }
+
+#[test]
+fn pid_file_of_a_program_that_is_missing_is_removed() {
+    if differs("start-learns-the-exec-error") {
+        return;
+    }
+    let container = Container::new("nopid").args(["/no/such/program"]);
+    let file = container.outside("the.pid");
+    let output = container.creating("run").arg("--pid-file").arg(&file).output();
+    output.refused().says("no such file or directory");
+    assert!(!file.exists());
+}
+
+#[test]
+fn run_forwards_real_time_signals_too() {
+    let script = "trap 'exit 7' 37; echo ready; while :; do read -t 1 nothing < /dev/zero; done";
+    let container = Container::new("realtime").script(script);
+    let foreground = container.spawn();
+    foreground.wait_for("ready\n");
+    let sent = std::process::Command::new("kill").args(["-37", &foreground.pid().to_string()]).status();
+    assert!(sent.expect("kill can be run").success());
+    foreground.wait().exits(7);
+}

@@ -13,7 +13,7 @@ use rt_plan::{Host, Plan, Request, Spec, Wait};
 use rt_wire::{Namespace, Step};
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What `create` and `run` are told.
 #[derive(Clone, Debug)]
@@ -94,14 +94,13 @@ pub(crate) fn make(store: &Store, request: &Create, wait: Wait) -> Result<Made, 
         made.own = mount_id(&plan.rootfs);
     }
     reserved.directory().save(&record)?;
-    if let Some(path) = &request.pid_file {
-        write_pid_file(path, record.init_process_pid)?;
-    }
+    let pid_file = PidFile::write(request.pid_file.as_deref(), record.init_process_pid)?;
     child.proceed()?;
     if wait == Wait::Nobody {
         child.until_running(&plan)?;
     }
     log::debug!("container {} is {}", request.id, if wait == Wait::Start { "created" } else { "running" });
+    pid_file.commit();
     Ok(commit(child, cgroup, reserved, mounts, record, warnings))
 }
 
@@ -207,14 +206,35 @@ fn namespace_paths(pid: i32) -> std::collections::BTreeMap<String, String> {
     kinds.map(|(name, kind)| (name.to_owned(), format!("/proc/{pid}/ns/{}", kind.file()))).into()
 }
 
-/// Whole or not at all: callers read it the moment it is there.
-fn write_pid_file(path: &std::path::Path, pid: i32) -> Result<(), Error> {
-    let name = path.file_name().ok_or_else(|| Error::Usage(format!("--pid-file {} names no file", path.display())))?;
-    let mut hidden = std::ffi::OsString::from(".");
-    hidden.push(name);
-    let next = path.with_file_name(hidden);
-    std::fs::write(&next, pid.to_string()).on("write", &next)?;
-    std::fs::rename(&next, path).on("rename", &next)
+/// The file that `--pid-file` names: gone with the container that could not be made.
+struct PidFile<'a>(Option<&'a Path>);
+
+impl<'a> PidFile<'a> {
+    /// Whole or not at all: callers read it the moment it is there.
+    fn write(path: Option<&'a Path>, pid: i32) -> Result<Self, Error> {
+        let Some(path) = path else { return Ok(Self(None)) };
+        let Some(name) = path.file_name() else {
+            return Err(Error::Usage(format!("--pid-file {} names no file", path.display())));
+        };
+        let mut hidden = std::ffi::OsString::from(".");
+        hidden.push(name);
+        let next = path.with_file_name(hidden);
+        std::fs::write(&next, pid.to_string()).on("write", &next)?;
+        std::fs::rename(&next, path).on("rename", &next)?;
+        Ok(Self(Some(path)))
+    }
+
+    fn commit(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for PidFile<'_> {
+    fn drop(&mut self) {
+        if let Some(path) = self.0 {
+            let _ = std::fs::remove_file(path);
+        }
+    }
 }
 
 /// Mounts in the runtime's own namespace: gone with the container that could not be made.

@@ -3,10 +3,10 @@
 use crate::create::{Made, make};
 use crate::delete::clear;
 use crate::{Create, Error, Store};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal as Caught, sigprocmask};
 use rt_plan::Wait;
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, pidfd_send_signal, set_child_subreaper, wait};
+use rt_sys::signal;
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::process::{Pid, WaitOptions, WaitStatus, set_child_subreaper, wait};
 
 /// What `run` is told beside what `create` is.
 #[derive(Clone, Copy, Debug)]
@@ -42,14 +42,23 @@ pub fn run(store: &Store, request: &Create, how: Run, say: impl Fn(&str)) -> Res
         set_child_subreaper(Some(Pid::INIT)).map_err(Error::call("become a subreaper"))?;
     }
     // Before there is a child, so that no signal and no end of it is missed.
-    let signals = SigSet::all();
-    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&signals), None).map_err(|errno| Error::Call {
-        attempt: "block signals",
-        errno: rustix::io::Errno::from_raw_os_error(errno as i32),
-    })?;
+    signal::set_mask(u64::MAX).map_err(Error::call("block signals"))?;
     let made = make(store, request, Wait::Nobody)?;
-    made.warnings.iter().for_each(|warning| say(warning));
-    let status = foreground(&made, &signals)?;
+    // The descriptor not earlier: it could take a number that is to be preserved for the container.
+    let signals = signal::descriptor(u64::MAX).map_err(Error::call("listen for signals"));
+    let status = signals.and_then(|signals| {
+        made.warnings.iter().for_each(|warning| say(warning));
+        foreground(&made, signals.as_fd())
+    });
+    let status = match status {
+        Ok(status) => status,
+        Err(error) => {
+            // Nobody would wait for it any more.
+            let _ = signal::send(made.pidfd.as_fd(), SIGKILL);
+            let _ = clear(made.directory, &made.record);
+            return Err(error);
+        }
+    };
     if !how.keep {
         clear(made.directory, &made.record)?;
     }
@@ -59,29 +68,27 @@ pub fn run(store: &Store, request: &Create, how: Run, say: impl Fn(&str)) -> Res
 }
 
 /// Forward signals, reap, and wait for the end.
-fn foreground(made: &Made, signals: &SigSet) -> Result<u8, Error> {
+fn foreground(made: &Made, signals: BorrowedFd<'_>) -> Result<u8, Error> {
     loop {
-        match signals.wait() {
-            Ok(Caught::SIGCHLD) => {
+        match signal::read(signals) {
+            Some(SIGCHLD) => {
                 if let Some(status) = reap(made.record.init_process_pid)? {
                     return Ok(status);
                 }
             }
             // A resized terminal, and what the kernel tells us alone.
-            Ok(Caught::SIGWINCH | Caught::SIGURG | Caught::SIGPIPE) => {}
-            Ok(caught) => forward(&made.pidfd, caught),
-            // A real-time signal has no name here.
-            Err(_) => {}
+            Some(SIGWINCH | SIGURG | SIGPIPE) | None => {}
+            // If it is gone already, its end is the next thing we hear.
+            Some(caught) => drop(signal::send(made.pidfd.as_fd(), i32::from(caught))),
         }
     }
 }
 
-fn forward(pidfd: &OwnedFd, caught: Caught) {
-    if let Some(signal) = Signal::from_named_raw(caught as i32) {
-        // Gone already: its end is the next thing we hear.
-        let _ = pidfd_send_signal(pidfd.as_fd(), signal);
-    }
-}
+const SIGKILL: i32 = 9;
+const SIGPIPE: u8 = 13;
+const SIGCHLD: u8 = 17;
+const SIGURG: u8 = 23;
+const SIGWINCH: u8 = 28;
 
 /// Reap whoever has ended: as a subreaper we get the container's orphans. The status if the container's first process
 /// was among them.
