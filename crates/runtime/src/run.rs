@@ -48,7 +48,10 @@ pub fn run(store: &Store, request: &Create, how: Run, say: impl Fn(&str)) -> Res
     let signals = signal::descriptor(u64::MAX).map_err(Error::call("listen for signals"));
     let status = signals.and_then(|signals| {
         made.warnings.iter().for_each(|warning| say(warning));
-        foreground(&made, signals.as_fd())
+        let status = foreground(&made, signals.as_fd());
+        // Closed by leaving.
+        std::mem::forget(signals);
+        status
     });
     let status = match status {
         Ok(status) => status,
@@ -62,7 +65,6 @@ pub fn run(store: &Store, request: &Create, how: Run, say: impl Fn(&str)) -> Res
     if !how.keep {
         clear(made.directory, &made.record)?;
     }
-    // The rest is closed by leaving.
     std::mem::forget(made.pidfd);
     Ok(status)
 }
