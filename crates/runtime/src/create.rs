@@ -36,6 +36,21 @@ pub struct Create {
     pub without_cgroup: bool,
 }
 
+impl Create {
+    /// What of it the plan depends on.
+    pub(crate) fn of_plan(&self, bundle: &Bundle, wait: Wait, preserved: u32, listen: u32) -> Request {
+        Request {
+            id: self.id.to_string(),
+            bundle: bundle.path.clone(),
+            wait,
+            root_by_move: self.root_by_move,
+            keep_keyring: self.keep_keyring,
+            preserved,
+            listen,
+        }
+    }
+}
+
 /// Make a container whose init waits for `start`. Returns what could not be done as asked, a line each.
 ///
 /// # Errors
@@ -58,15 +73,7 @@ pub(crate) fn make(store: &Store, request: &Create, wait: Wait) -> Result<Made, 
     let bundle = Bundle::open(&request.bundle, request.config.as_deref())?;
     let spec = Spec::parse(&bundle.config)?;
     let (host, layout, place) = facts(&spec, request)?;
-    let asked = Request {
-        id: request.id.to_string(),
-        bundle: bundle.path.clone(),
-        wait,
-        root_by_move: request.root_by_move,
-        keep_keyring: request.keep_keyring,
-        preserved: preserved.all,
-        listen: preserved.listen,
-    };
+    let asked = request.of_plan(&bundle, wait, preserved.all, preserved.listen);
     let mut plan = rt_plan::create(&spec, &host, &asked)?;
     log::debug!("planned {} steps", plan.steps.len());
     may_make_containers(&host)?;
@@ -80,10 +87,10 @@ pub(crate) fn make(store: &Store, request: &Create, wait: Wait) -> Result<Made, 
     };
     record.cgroup_paths = cgroup.place().clone();
     let listener = if wait == Wait::Start { Some(reserved.directory().listen()?) } else { None };
+    // Declared before `child`, so undone after it: nobody mounts any more then.
+    let mounts = Mounts { root: plan.rootfs.clone(), made: record.rt.mounts };
     let child = Child::spawn(&plan, &host, &cgroup, listener.as_ref())?;
     log::debug!("init is process {}", child.pid.as_raw_nonzero());
-    // Declared after `child`, so undone before it is: mounts that would stay need the tree that init holds.
-    let mounts = Mounts { root: plan.rootfs.clone(), made: record.rt.mounts };
 
     let mut warnings = std::mem::take(&mut plan.warnings);
     child.until_ready(&plan, |warning| warnings.push(warning))?;

@@ -4,7 +4,7 @@ use crate::bundle::Bundle;
 use crate::create::facts;
 use crate::{Create, Error};
 use rt_cgroup::{Layout, Settings};
-use rt_plan::{Plan, Request, Spec, Wait};
+use rt_plan::{Plan, Spec, Wait};
 use rt_wire::Namespace;
 use serde::Serialize;
 use std::fmt;
@@ -34,15 +34,7 @@ pub fn explain(request: &Create) -> Result<Explanation, Error> {
     let bundle = Bundle::open(&request.bundle, request.config.as_deref())?;
     let spec = Spec::parse(&bundle.config)?;
     let (host, layout, place) = facts(&spec, request)?;
-    let asked = Request {
-        id: request.id.to_string(),
-        bundle: bundle.path.clone(),
-        wait: Wait::Start,
-        root_by_move: request.root_by_move,
-        keep_keyring: request.keep_keyring,
-        preserved: request.preserve,
-        listen: 0,
-    };
+    let asked = request.of_plan(&bundle, Wait::Start, request.preserve, 0);
     let plan = rt_plan::create(&spec, &host, &asked)?;
     let limits = if layout == Layout::None {
         Vec::new()
