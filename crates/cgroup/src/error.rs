@@ -1,5 +1,6 @@
 //! What can go wrong, by what the reader must do about it.
 
+use rt_plan::words;
 use rustix::io::Errno;
 use std::borrow::Cow;
 
@@ -33,7 +34,7 @@ pub enum Error {
         file: String,
     },
     /// Fix the config: the kernel refused a value.
-    #[error("{field}: write {value:?} to {file}: {}", words(*.errno))]
+    #[error("{field}: write {value:?} to {file}: {}", words(.errno.raw_os_error()))]
     Refused {
         /// As the spec names it.
         field: Cow<'static, str>,
@@ -71,7 +72,7 @@ pub enum Error {
         why: &'static str,
     },
     /// Change the host, or its rights: device rules could not be put in force, so nothing may run.
-    #[error("linux.resources.devices: {doing} for {dir}: {}{}", words(*.errno), device_hint(*.errno))]
+    #[error("linux.resources.devices: {doing} for {dir}: {}{}", words(.errno.raw_os_error()), device_hint(*.errno))]
     Devices {
         /// The bpf(2) command, in words.
         doing: &'static str,
@@ -84,7 +85,7 @@ pub enum Error {
     #[error("no cgroup file system is mounted at /sys/fs/cgroup, and /proc/self/mountinfo knows no other: mount one")]
     NoHierarchy,
     /// Change the host, or its rights.
-    #[error("{doing} {path}: {}", words(*.errno))]
+    #[error("{doing} {path}: {}", words(.errno.raw_os_error()))]
     File {
         /// The call, in words.
         doing: &'static str,
@@ -142,25 +143,9 @@ fn device_hint(errno: Errno) -> &'static str {
     }
 }
 
-/// The kernel's answer in the words that engines look for: strerror(3) in lower case.
-fn words(errno: Errno) -> String {
-    let text = std::io::Error::from(errno).to_string().to_lowercase();
-    match text.split_once(" (os error") {
-        Some((words, _)) => words.to_owned(),
-        None => text,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn kernel_answers_are_lower_case_words() {
-        assert_eq!(words(Errno::NOENT), "no such file or directory");
-        assert_eq!(words(Errno::PERM), "operation not permitted");
-        assert_eq!(words(Errno::BUSY), "device or resource busy");
-    }
 
     #[test]
     fn missing_controller_is_named_with_the_field() {

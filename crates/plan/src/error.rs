@@ -82,3 +82,17 @@ pub fn words(errno: i32) -> String {
         None => text,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::words;
+
+    #[test]
+    fn kernel_answers_are_lower_case_words() {
+        for (errno, text) in
+            [(2, "no such file or directory"), (1, "operation not permitted"), (16, "device or resource busy")]
+        {
+            assert_eq!(words(errno), text);
+        }
+    }
+}
