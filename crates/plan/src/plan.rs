@@ -4,7 +4,7 @@
 
 use crate::error::invalid;
 use crate::{Error, Host, Spec, Steps, mounts, namespaces, process, rootfs};
-use rt_wire::{Namespace, Step};
+use rt_wire::{Namespace, STEPS_MAX, Step};
 
 /// What a caller wants beside the config.
 #[derive(Clone, Debug, Default)]
@@ -112,6 +112,12 @@ pub fn create(spec: &Spec<'_>, host: &Host, request: &Request) -> Result<Plan, E
     process::become_it(spec, host, &mut targets, &mut steps, &mut warnings)?;
     process::wait_and_exec(spec, request, &mut steps);
 
+    if steps.len() > STEPS_MAX {
+        return Err(invalid(
+            "mounts",
+            format!("{} steps are more than the {STEPS_MAX} that a plan can have", steps.len()),
+        ));
+    }
     let mounts_stay = namespaces::own(spec, Namespace::Mount) == namespaces::Own::Host;
     Ok(Plan { spawn, steps, warnings, rootfs: root, mounts_stay })
 }

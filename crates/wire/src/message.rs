@@ -10,7 +10,7 @@ pub const PLAN_OFFSET: u64 = 1 << 16;
 /// As many file systems as init can hold: /proc, /dev, /sys and a procfs of its own, with room. A plan holds no more.
 pub const HELD: usize = 8;
 
-/// More steps than any plan has: a config of 10,000 mounts makes about as many.
+/// As many steps as a report can number.
 pub const STEPS_MAX: usize = 1 << 16;
 
 /// What stands before the steps.
