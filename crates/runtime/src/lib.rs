@@ -22,6 +22,8 @@ mod status;
 #[cfg(test)]
 mod step_tests;
 mod store;
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "run and exec have no terminals yet"))]
+mod terminal;
 mod time;
 
 pub use create::{Create, create};
