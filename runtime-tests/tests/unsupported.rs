@@ -18,24 +18,6 @@ fn seccomp_is_refused() {
 }
 
 #[test]
-fn hooks_are_refused() {
-    for kind in ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"] {
-        refused("hooks", |config| config["hooks"] = json!({ kind: [{ "path": "/bin/true" }] }));
-    }
-}
-
-#[test]
-fn empty_hooks_are_no_hooks() {
-    let container = Container::new("hooks").args(["true"]);
-    container.edit(|config| config["hooks"] = json!({ "prestart": [], "poststop": [] })).run().quietly();
-}
-
-#[test]
-fn terminal_is_refused() {
-    refused("process.terminal", |config| config["process"]["terminal"] = json!(true));
-}
-
-#[test]
 fn user_namespace_is_refused() {
     refused("user", |config| {
         config["linux"]["namespaces"].as_array_mut().expect("a list").push(json!({ "type": "user" }));

@@ -1,6 +1,7 @@
 //! What init holds while it walks: the few values that only exist at run time.
 
 use crate::fd::Fd;
+use rt_sys::command::Tail;
 use rt_sys::fd;
 use rt_wire::{HELD, Order, Part, Report, Target};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -54,6 +55,8 @@ pub(crate) struct Hands {
     pub(crate) entered: bool,
     /// The step being applied.
     pub(crate) step: u16,
+    /// What a hook that failed has said last.
+    pub(crate) said: Tail,
 }
 
 impl Hands {
@@ -69,10 +72,11 @@ impl Hands {
             directory: 0,
             entered: false,
             step: 0,
+            said: Tail::new(),
         }
     }
 
-    /// The descriptor that the plan calls `place`. A plan uses each once.
+    /// The descriptor that the plan calls `place`.
     pub(crate) fn inherited(&self, place: u8) -> Result<Fd, Errno> {
         let (numbers, _) = self.inherited.as_chunks::<4>();
         let number = numbers.get(usize::from(place)).ok_or(Errno::BADF)?;
@@ -132,6 +136,19 @@ impl Hands {
     pub(crate) fn report(&self, report: Report) -> Result<(), Errno> {
         let to = self.start.as_ref().unwrap_or(&self.socket);
         send(to, &report.encode(), SendFlags::NOSIGNAL).map(drop)
+    }
+
+    /// The walk ends here. What a hook has said goes with it.
+    #[inline(never)]
+    pub(crate) fn report_failed(&self, Failure { part, errno }: Failure) {
+        let report = Report::Failed { step: self.step, part, errno: errno.raw_os_error() }.encode();
+        let mut datagram = [0u8; Report::LONGEST];
+        let said = self.said.bytes();
+        let parts = report.iter().chain(said);
+        let len = report.len().saturating_add(said.len());
+        datagram.iter_mut().zip(parts).for_each(|(slot, byte)| *slot = *byte);
+        let to = self.start.as_ref().unwrap_or(&self.socket);
+        let _ = send(to, datagram.get(..len).unwrap_or_default(), SendFlags::NOSIGNAL);
     }
 
     /// The step did less than was asked for: the parent tells the user.

@@ -17,12 +17,15 @@ mod copyup;
 mod devices;
 mod fd;
 mod hands;
+mod hook;
 mod identity;
 mod mounts;
 mod path;
 mod procfs;
 mod program;
 mod root;
+mod serve;
+mod terminal;
 mod walk;
 
 pub use walk::{panicked, walk};

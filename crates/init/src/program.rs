@@ -47,13 +47,22 @@ fn search_for(name: Text<'_>, search: Text<'_>, mut attempt: impl FnMut(&CStr) -
 /// Become the program. Returns only to say why not.
 #[inline(never)]
 pub(crate) fn exec(args: Texts<'_>, env: Texts<'_>, search: Text<'_>, home: Text<'_>) -> Failure {
-    match try_exec(args, env, search, home) {
+    match start(args, env, search, home, |path, args, env| Err(execve(path, args, env))) {
         Ok(()) => Failure::from(Errno::NOEXEC),
         Err(failure) => failure,
     }
 }
 
-fn try_exec(args: Texts<'_>, env: Texts<'_>, search: Text<'_>, home: Text<'_>) -> Done {
+/// Let `attempt` execute each path that the program may have, until one answers with something else than that there is
+/// no such program.
+#[inline(never)]
+pub(crate) fn start(
+    args: Texts<'_>,
+    env: Texts<'_>,
+    search: Text<'_>,
+    home: Text<'_>,
+    mut attempt: impl FnMut(&CStr, &Words<'_>, &Words<'_>) -> Result<(), Errno>,
+) -> Done {
     let mut variable = Buffer::new();
     let home = if home.is_empty() {
         None
@@ -70,7 +79,7 @@ fn try_exec(args: Texts<'_>, env: Texts<'_>, search: Text<'_>, home: Text<'_>) -
     let words = Words::new(args_table, args.iter()).ok_or(Errno::TOOBIG)?;
     let variables = Words::new(env_table, env.iter().chain(home)).ok_or(Errno::TOOBIG)?;
     let name = args.iter().next().ok_or(Errno::INVAL)?;
-    search_for(Text::from(name), search, |candidate| Err(execve(candidate, &words, &variables)))
+    search_for(Text::from(name), search, |candidate| attempt(candidate, &words, &variables))
 }
 
 /// No passwd file is longer than this: past it, reading stops (a file that never ends).

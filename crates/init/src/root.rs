@@ -5,7 +5,7 @@ use crate::hands::{At, Done, Failure, Hands};
 use crate::path::{self, Last};
 use core::ffi::CStr;
 use rt_sys::mount::{Attributes, Depth, set_attributes};
-use rt_wire::{Enter, Parent, Part, Propagate, Text, Tree};
+use rt_wire::{Enter, NONE, Parent, Part, Propagate, Text, Tree};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxAttributes, StatxFlags, openat, statx};
 use rustix::io::Errno;
@@ -41,6 +41,20 @@ pub(crate) fn open(hands: &mut Hands, path: &CStr, change: Propagate, parent: Pa
     }
     attach(&root, &directory).at(Part::Attach)?;
     directory.leave();
+    hands.set_root(root);
+    Ok(())
+}
+
+/// Where the container's process is: its namespaces, all in one call, and its root.
+pub(crate) fn join(hands: &mut Hands, namespaces: u32, process: u8, root: u8) -> Done {
+    if namespaces != 0 {
+        rt_sys::ns::enter(hands.inherited(process)?.as_fd(), namespaces)?;
+    }
+    if root != NONE {
+        fchdir(hands.inherited(root)?).at(Part::Chdir)?;
+        chroot(c".").at(Part::Chroot)?;
+    }
+    let root = directory(CWD, c"/").at(Part::Source)?;
     hands.set_root(root);
     Ok(())
 }

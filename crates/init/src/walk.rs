@@ -2,7 +2,7 @@
 
 use crate::fd::Fd;
 use crate::hands::{At, Done, Failure, Hands};
-use crate::{devices, identity, mounts, procfs, program, root};
+use crate::{devices, hook, identity, mounts, procfs, program, root, serve, terminal};
 use core::sync::atomic::{AtomicI32, AtomicU16, Ordering::Relaxed};
 use rt_sys::exec::exit;
 use rt_sys::{fd, keyring, map, net, ns, signal};
@@ -47,8 +47,8 @@ fn read(plan: &Fd) -> Option<(Header, &'static [u8], &'static [u8])> {
     Some((header, inherited, steps))
 }
 
-fn fail(hands: &Hands, Failure { part, errno }: Failure) -> ! {
-    let _ = hands.report(Report::Failed { step: hands.step, part, errno: errno.raw_os_error() });
+fn fail(hands: &Hands, failure: Failure) -> ! {
+    hands.report_failed(failure);
     exit(1)
 }
 
@@ -61,6 +61,7 @@ fn apply(step: Step<'_>, hands: &mut Hands) -> Done {
             rustix::io::write(hands.inherited(tasks)?, b"0")?;
         }
         Step::JoinNamespace { kind, namespace, .. } => ns::enter(hands.inherited(namespace)?.as_fd(), kind.flag())?,
+        Step::JoinContainer { namespaces, process, root } => root::join(hands, namespaces, process, root)?,
         Step::Unshare { kind } => ns::unshare(kind.flag())?,
         Step::NewSession {} => drop(setsid()?),
         Step::SessionKeyring { name } => match keyring::join_session(name.c()) {
@@ -80,6 +81,13 @@ fn apply(step: Step<'_>, hands: &mut Hands) -> Done {
         Step::BindDevice { target, device } => devices::bind(hands, target, device)?,
         Step::ReopenNull { target } => devices::reopen_null(hands, target)?,
         Step::HideMount { path } => root::hide(path.c())?,
+        Step::AwaitHooks {} => {
+            hands.report(Report::Hooks).at(Part::Talk)?;
+            hands.await_order()?;
+        }
+        Step::RunHook { .. } => hook::run(hands, step)?,
+        Step::Terminal { .. } => terminal::make(hands, step)?,
+        Step::Console { target } => terminal::bind(hands, target)?,
         Step::EnterRoot { how } => root::enter(hands, how)?,
         Step::RootPropagation { change, tree } => root::propagate(change, tree)?,
         Step::OpenProc { hold } => procfs::open(hands, hold)?,
@@ -102,6 +110,7 @@ fn apply(step: Step<'_>, hands: &mut Hands) -> Done {
         Step::OwnStdio { uid } => identity::own_stdio(uid)?,
         Step::EnterDirectory { path } => root::enter_directory(hands, path.c())?,
         Step::VerifyDirectory { path } => root::verify_directory(hands, path.c())?,
+        Step::Affinity { mask } => rt_sys::sched::use_processors(mask.bytes())?,
         Step::ResetAffinity {} => rt_sys::sched::use_every_processor()?,
         Step::BoundingSet { lose, .. } => identity::bounding_set(lose)?,
         Step::Groups { ids } => identity::groups(ids)?,
@@ -119,6 +128,7 @@ fn apply(step: Step<'_>, hands: &mut Hands) -> Done {
         }
         Step::CloseDescriptors { first } => fd::close_on_exec_from(first)?,
         Step::Exec { args, env, path, home } => return Err(program::exec(args, env, path, home)),
+        Step::Serve { args, env, path, home, linger } => return serve::serve(args, env, path, home, linger),
     }
     Ok(())
 }

@@ -6,7 +6,9 @@
 pub mod capabilities;
 mod devices;
 pub mod error;
+pub mod hooks;
 pub mod host;
+mod kept;
 mod mounts;
 mod namespaces;
 pub mod options;
@@ -19,6 +21,7 @@ mod targets;
 
 pub use error::{Error, words};
 pub use host::Host;
-pub use plan::{Join, Plan, Request, Spawn, Wait, create};
+pub use kept::Kept;
+pub use plan::{Join, Pids, Plan, Request, Spawn, Wait, create, exec};
 pub use spec::Spec;
-pub use steps::{Steps, failure};
+pub use steps::{Steps, failure, is_hook};

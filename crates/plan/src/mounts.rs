@@ -4,6 +4,7 @@ use crate::error::invalid;
 use crate::host::{Cgroups, Hierarchy, Host};
 use crate::namespaces::{Own, own};
 use crate::options::{Options, READ_ONLY, SUPERBLOCK};
+use crate::plan::Request;
 use crate::rootfs::is_cut_off;
 use crate::spec::{Mount, Spec};
 use crate::targets::{Kind, Targets, resolve};
@@ -33,11 +34,12 @@ const RDONLY: u64 = 1;
 pub(crate) fn all(
     spec: &Spec<'_>,
     host: &Host,
-    bundle: &str,
+    request: &Request,
     steps: &mut Steps,
     warnings: &mut Vec<String>,
 ) -> Result<Targets, Error> {
     let mut targets = Targets::default();
+    let bundle = &request.bundle;
     let cut_off = is_cut_off(spec);
     for (index, mount) in spec.mounts.iter().enumerate() {
         let field = format!("mounts[{index}]");
@@ -47,8 +49,28 @@ pub(crate) fn all(
             One { spec, host, bundle, field: &field, mount, destination: &destination, options: &options, cut_off };
         one.plan(steps, &mut targets)?;
     }
+    if let Some(directory) = &request.notify {
+        notify(directory, steps, &mut targets);
+    }
     Ok(targets)
 }
+
+/// Where sd_notify(3) finds the socket that rt listens on, and no more than that.
+fn notify(directory: &str, steps: &mut Steps, targets: &mut Targets) {
+    const NOSUID_NODEV_NOEXEC: u64 = 0xe;
+    steps.push(Step::Bind {
+        source: directory.into(),
+        target: targets.find(NOTIFY),
+        tree: Tree::Top,
+        follow: Follow::Both,
+        top: Change { set: RDONLY | NOSUID_NODEV_NOEXEC, clear: 0, propagation: Propagate::Private },
+        whole: Change::NONE,
+    });
+    targets.mounted(NOTIFY, None);
+}
+
+/// The directory of the notification socket, as runc has it.
+pub(crate) const NOTIFY: &str = "/run/notify";
 
 /// Absolute and without `..`; a relative one counts from the root, as the specification's older versions had it.
 fn destination(mount: &Mount<'_>, field: &str, warnings: &mut Vec<String>) -> Result<String, Error> {

@@ -1,10 +1,11 @@
 //! Namespaces: which are made by the clone, which are joined, and by whom.
 
 use crate::host::{Cgroups, Host};
-use crate::plan::{Join, Spawn};
+use crate::kept::Kept;
+use crate::plan::{Join, Pids, Spawn};
 use crate::spec::Spec;
 use crate::{Error, Steps};
-use rt_wire::{Namespace, Step};
+use rt_wire::{NONE, Namespace, Step};
 
 /// The kind with the config's name `name`; the kernel's own names pass too, as with runc.
 pub(crate) fn kind(name: &str) -> Option<Namespace> {
@@ -55,7 +56,7 @@ pub(crate) fn spawn(spec: &Spec<'_>, host: &Host) -> Spawn {
         spawn.namespaces |= Namespace::Cgroup.flag();
     }
     if let Own::Joined(path) = own(spec, Namespace::Pid) {
-        spawn.pid = Some(path.to_owned());
+        spawn.pid = Some(Pids::Path(path.to_owned()));
     }
     if own(spec, Namespace::Time) == Own::New {
         let offsets = spec.linux.time_offsets.iter();
@@ -67,15 +68,9 @@ pub(crate) fn spawn(spec: &Spec<'_>, host: &Host) -> Spawn {
 
 /// What init does about namespaces, first of all. The mount namespace last: paths of the others are the host's.
 pub(crate) fn finish(spec: &Spec<'_>, host: &Host, steps: &mut Steps, spawn: &mut Spawn) -> Result<(), Error> {
-    if let Cgroups::Legacy { hierarchies } = &host.cgroups {
-        for hierarchy in hierarchies.iter().filter(|hierarchy| hierarchy.joined) {
-            let controllers = hierarchy.controllers.join(",");
-            let tasks = spawn.inherit(Join::Cgroup { controllers: controllers.clone() })?;
-            steps.push(Step::JoinCgroup { controllers: controllers.as_str().into(), tasks });
-        }
-        if own(spec, Namespace::Cgroup) == Own::New {
-            steps.push(Step::Unshare { kind: Namespace::Cgroup });
-        }
+    cgroups(host, steps, spawn)?;
+    if matches!(host.cgroups, Cgroups::Legacy { .. }) && own(spec, Namespace::Cgroup) == Own::New {
+        steps.push(Step::Unshare { kind: Namespace::Cgroup });
     }
     let order =
         [Namespace::Ipc, Namespace::Uts, Namespace::Network, Namespace::Cgroup, Namespace::Time, Namespace::Mount];
@@ -89,5 +84,38 @@ pub(crate) fn finish(spec: &Spec<'_>, host: &Host, steps: &mut Steps, spawn: &mu
             steps.push(Step::JoinNamespace { kind, path: path.into(), namespace });
         }
     }
+    Ok(())
+}
+
+/// On v1 a child joins its cgroups itself.
+fn cgroups(host: &Host, steps: &mut Steps, spawn: &mut Spawn) -> Result<(), Error> {
+    let Cgroups::Legacy { hierarchies } = &host.cgroups else { return Ok(()) };
+    for hierarchy in hierarchies.iter().filter(|hierarchy| hierarchy.joined) {
+        let controllers = hierarchy.controllers.join(",");
+        let tasks = spawn.inherit(Join::Cgroup { controllers: controllers.clone() })?;
+        steps.push(Step::JoinCgroup { controllers: controllers.as_str().into(), tasks });
+    }
+    Ok(())
+}
+
+/// The kinds of namespace that are not the runtime's own, `CLONE_NEW*` bits.
+pub(crate) fn set(spec: &Spec<'_>) -> u32 {
+    let kinds = spec.linux.namespaces.iter().filter_map(|namespace| kind(&namespace.kind));
+    kinds.fold(0, |set, kind| set | kind.flag())
+}
+
+/// `exec`: what the container's process is in. The pid namespace is the parent's to enter, around the clone.
+pub(crate) fn join(kept: &Kept<'_>, host: &Host, steps: &mut Steps, spawn: &mut Spawn) -> Result<(), Error> {
+    cgroups(host, steps, spawn)?;
+    // Before any of it can be seen: the container's processes live there (CVE-2016-9962).
+    steps.push(Step::Undumpable {});
+    let has = |kind: Namespace| kept.namespaces & kind.flag() != 0;
+    if has(Namespace::Pid) {
+        spawn.pid = Some(Pids::Container);
+    }
+    let namespaces = kept.namespaces & !Namespace::Pid.flag();
+    let process = if namespaces == 0 { NONE } else { spawn.inherit(Join::Process)? };
+    let root = if has(Namespace::Mount) { NONE } else { spawn.inherit(Join::Root)? };
+    steps.push(Step::JoinContainer { namespaces, process, root });
     Ok(())
 }

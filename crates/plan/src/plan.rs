@@ -3,8 +3,11 @@
 //! This is the table of contents of the runtime. The order is argued in docs/architecture.md, step by step.
 
 use crate::error::invalid;
-use crate::{Error, Host, Spec, Steps, mounts, namespaces, process, rootfs};
-use rt_wire::{Namespace, STEPS_MAX, Step};
+use crate::kept::Kept;
+use crate::process::Processors;
+use crate::spec::Process;
+use crate::{Error, Host, Spec, Steps, hooks, mounts, namespaces, process, rootfs};
+use rt_wire::{NONE, Namespace, STEPS_MAX, Step};
 
 /// What a caller wants beside the config.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +26,12 @@ pub struct Request {
     pub preserved: u32,
     /// How many of them are for sd_listen_fds(3).
     pub listen: u32,
+    /// The container's terminal is shown on the caller's, which has so many rows and columns (0 for unknown).
+    pub shown: Option<(u16, u16)>,
+    /// `--init`: stay as the container's first process, and let others linger for so many milliseconds.
+    pub serve: Option<u32>,
+    /// The directory with the socket that sd_notify(3) finds at /run/notify.
+    pub notify: Option<String>,
 }
 
 /// Who has to say when the process may run.
@@ -31,7 +40,7 @@ pub enum Wait {
     /// `rt start`.
     #[default]
     Start,
-    /// Nobody: `rt run`.
+    /// Nobody: `rt run`, `rt exec`.
     Nobody,
 }
 
@@ -56,11 +65,22 @@ pub struct Spawn {
     /// `CLONE_NEW*` bits of namespaces to make.
     pub namespaces: u32,
     /// The pid namespace that the parent enters around the clone.
-    pub pid: Option<String>,
+    pub pid: Option<Pids>,
+    /// The processors that the parent, and so init, uses around the clone: a bit each.
+    pub processors: Option<Vec<u8>>,
     /// A new time namespace, with these lines for its `timens_offsets`.
     pub time: Option<String>,
     /// What init inherits, in the order in which steps count them.
     pub inherited: Vec<Join>,
+}
+
+/// A pid namespace to be born in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pids {
+    /// The one at this path.
+    Path(String),
+    /// The container's: `exec`.
+    Container,
 }
 
 /// A descriptor that the parent opens and init uses.
@@ -78,6 +98,24 @@ pub enum Join {
         /// Its controllers, with commas.
         controllers: String,
     },
+    /// The socket that the terminal's master goes to.
+    Terminal,
+    /// The state that hooks of this status read, written by the parent when it knows the process.
+    State {
+        /// In the specification's words.
+        status: &'static str,
+    },
+    /// A file of the host's that hooks write to.
+    Output {
+        /// Where it is.
+        path: String,
+        /// The annotation that names it.
+        annotation: &'static str,
+    },
+    /// The container's process: `exec`.
+    Process,
+    /// Its root: `exec` where it has no mount namespace.
+    Root,
 }
 
 impl Spawn {
@@ -85,7 +123,8 @@ impl Spawn {
     pub(crate) fn inherit(&mut self, join: Join) -> Result<u8, Error> {
         let place = u8::try_from(self.inherited.len());
         self.inherited.push(join);
-        place.map_err(|_| invalid("linux.namespaces", "more than 256 namespaces and cgroup hierarchies to join"))
+        let place = place.ok().filter(|place| *place != NONE);
+        place.ok_or_else(|| invalid("linux.namespaces", "more than 255 namespaces and cgroup hierarchies to join"))
     }
 }
 
@@ -98,26 +137,59 @@ pub fn create(spec: &Spec<'_>, host: &Host, request: &Request) -> Result<Plan, E
     let mut steps = Steps::new();
     let mut warnings = Vec::new();
     let root = rootfs::path(spec, &request.bundle);
+    let personality = spec.linux.personality.as_ref();
+    let Some(process) = &spec.process else {
+        return Err(Error::Missing { field: "process", why: "there would be nothing to start" });
+    };
 
     steps.push(Step::NewSession {});
     namespaces::finish(spec, host, &mut steps, &mut spawn)?;
     process::keyring(request, &mut steps);
     rootfs::open(spec, &root, &mut steps)?;
-    let mut targets = mounts::all(spec, host, &request.bundle, &mut steps, &mut warnings)?;
+    let mut targets = mounts::all(spec, host, request, &mut steps, &mut warnings)?;
     rootfs::devices(spec, host, &targets, &mut steps)?;
+    let outputs = hooks::before_entering(spec, &mut spawn, &mut steps)?;
     rootfs::enter(spec, host, request, &mut steps);
     rootfs::names(spec, &mut steps);
-    process::prepare(spec, host, &mut targets, &mut steps)?;
+    process::terminal(process, request, Some(&targets), &mut spawn, &mut steps)?;
+    process::prepare(spec, process, host, &mut targets, &mut steps)?;
     rootfs::harden(spec, &mut targets, &mut steps)?;
-    process::become_it(spec, host, &mut targets, &mut steps, &mut warnings)?;
-    process::wait_and_exec(spec, request, &mut steps);
+    // What `exec` will be told is wrong is wrong now.
+    process::processors(process, &mut Spawn::default())?;
+    process::become_it(process, personality, &Processors::All, host, targets.proc, &mut steps, &mut warnings)?;
+    process::wait(process, request, &mut steps);
+    hooks::before_the_program(spec, outputs, &mut spawn, &mut steps)?;
+    process::exec(process, request, request.serve.or(hooks::serve(spec)?), &mut steps);
 
-    if steps.len() > STEPS_MAX {
-        return Err(invalid(
-            "mounts",
-            format!("{} steps are more than the {STEPS_MAX} that a plan can have", steps.len()),
-        ));
-    }
     let mounts_stay = namespaces::own(spec, Namespace::Mount) == namespaces::Own::Host;
-    Ok(Plan { spawn, steps, warnings, rootfs: root, mounts_stay })
+    Ok(Plan { spawn, steps: counted(steps, "mounts")?, warnings, rootfs: root, mounts_stay })
+}
+
+/// The plan of `exec`: into what is there, and then as `create`.
+///
+/// # Errors
+/// What the process asks for and nobody, or not this host, can give.
+pub fn exec(kept: &Kept<'_>, process: &Process<'_>, host: &Host, request: &Request) -> Result<Plan, Error> {
+    let mut spawn = Spawn::default();
+    let mut steps = Steps::new();
+    let mut warnings = Vec::new();
+
+    steps.push(Step::NewSession {});
+    namespaces::join(kept, host, &mut steps, &mut spawn)?;
+    process::keyring(request, &mut steps);
+    process::terminal(process, request, None, &mut spawn, &mut steps)?;
+    let proc = process::write_to_proc(process, host, &mut steps)?;
+    let processors = process::processors(process, &mut spawn)?;
+    process::become_it(process, kept.personality.as_ref(), &processors, host, proc, &mut steps, &mut warnings)?;
+    process::exec(process, request, None, &mut steps);
+
+    Ok(Plan { spawn, steps: counted(steps, "process.rlimits")?, warnings, rootfs: String::new(), mounts_stay: false })
+}
+
+fn counted(steps: Steps, field: &str) -> Result<Steps, Error> {
+    if steps.len() > STEPS_MAX {
+        let problem = format!("{} steps are more than the {STEPS_MAX} that a plan can have", steps.len());
+        return Err(invalid(field, problem));
+    }
+    Ok(steps)
 }

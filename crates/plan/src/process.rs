@@ -2,11 +2,14 @@
 
 use crate::capabilities::number;
 use crate::error::invalid;
-use crate::plan::{Request, Wait};
-use crate::spec::{Process, Spec, Str};
+use crate::mounts::NOTIFY;
+use crate::plan::{Join, Request, Spawn, Wait};
+use crate::spec::{Personality, Process, Spec, Str};
 use crate::targets::Targets;
 use crate::{Error, Host, Steps};
-use rt_wire::{Capabilities, LIMITS, LabelKind, Rlimit, Scheduler, Step, Texts};
+use rt_wire::{Capabilities, LIMITS, LabelKind, Rlimit, Scheduler, Step, Target, Texts};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 /// A session keyring of the container's own, or its keys would be the caller's.
 pub(crate) fn keyring(request: &Request, steps: &mut Steps) {
@@ -17,16 +20,21 @@ pub(crate) fn keyring(request: &Request, steps: &mut Steps) {
 }
 
 /// What needs the right to write to the root and to procfs: before either is closed.
-pub(crate) fn prepare(spec: &Spec<'_>, host: &Host, targets: &mut Targets, steps: &mut Steps) -> Result<(), Error> {
-    let Some(process) = &spec.process else { return Ok(()) };
+pub(crate) fn prepare(
+    spec: &Spec<'_>,
+    process: &Process<'_>,
+    host: &Host,
+    targets: &mut Targets,
+    steps: &mut Steps,
+) -> Result<(), Error> {
     if &*process.cwd != "/" {
         steps.push(Step::MakeDirectory { path: (&*process.cwd).into() });
     }
-    labels(spec, host, process)?;
-    let writes = process.oom_score_adj.is_some()
-        || !spec.linux.sysctl.is_empty()
-        || !process.apparmor_profile.is_empty()
-        || !process.selinux_label.is_empty();
+    labels(host, process)?;
+    if !spec.linux.mount_label.is_empty() && !host.selinux {
+        return Err(lack("linux.mountLabel", NO_SELINUX));
+    }
+    let writes = writes_to_proc(process) || !spec.linux.sysctl.is_empty();
     let proc = match targets.proc.filter(|_| !targets.is_covered("/proc")) {
         Some(proc) => proc,
         None if !writes => return Ok(()),
@@ -48,6 +56,48 @@ pub(crate) fn prepare(spec: &Spec<'_>, host: &Host, targets: &mut Targets, steps
     Ok(())
 }
 
+fn writes_to_proc(process: &Process<'_>) -> bool {
+    process.oom_score_adj.is_some() || !process.apparmor_profile.is_empty() || !process.selinux_label.is_empty()
+}
+
+/// The same for `exec`: a procfs of its own, if it has something to write there.
+pub(crate) fn write_to_proc(process: &Process<'_>, host: &Host, steps: &mut Steps) -> Result<Option<u8>, Error> {
+    labels(host, process)?;
+    if !writes_to_proc(process) {
+        return Ok(None);
+    }
+    let hold = 1;
+    steps.push(Step::OpenProc { hold });
+    if let Some(value) = process.oom_score_adj {
+        steps.push(Step::OomScore { proc: hold, value });
+    }
+    Ok(Some(hold))
+}
+
+/// Standard input, output and error of the container's own, where the process asks for a terminal. /dev/console is the
+/// container's first process's alone.
+pub(crate) fn terminal(
+    process: &Process<'_>,
+    request: &Request,
+    targets: Option<&Targets>,
+    spawn: &mut Spawn,
+    steps: &mut Steps,
+) -> Result<(), Error> {
+    if !process.terminal {
+        return Ok(());
+    }
+    let (rows, columns) =
+        process.console_size.map(|size| (size.height, size.width)).or(request.shown).unwrap_or_default();
+    let find = |path| targets.map_or(Target::in_root(path), |targets| targets.find(path));
+    let socket = spawn.inherit(Join::Terminal)?;
+    let (ptmx, plain, uid) = (find("/dev/pts/ptmx"), request.shown.is_some(), process.user.uid);
+    steps.push(Step::Terminal { ptmx, socket, rows, columns, plain, uid });
+    if targets.is_some() {
+        steps.push(Step::Console { target: find("/dev/console") });
+    }
+    Ok(())
+}
+
 fn swap(c: char) -> char {
     match c {
         '.' => '/',
@@ -56,40 +106,38 @@ fn swap(c: char) -> char {
     }
 }
 
+const NO_SELINUX: &str =
+    "selinux label is specified in config, but selinux is disabled or not supported on this host; remove the field";
+
+fn lack(field: &str, lack: &str) -> Error {
+    Error::Host { field: field.to_owned(), lack: lack.to_owned() }
+}
+
 /// A label that nobody enforces is no confinement: refuse, as runc does.
-fn labels(spec: &Spec<'_>, host: &Host, process: &Process<'_>) -> Result<(), Error> {
-    let refuse = |field: &str, lack: &str| Err(Error::Host { field: field.to_owned(), lack: lack.to_owned() });
+fn labels(host: &Host, process: &Process<'_>) -> Result<(), Error> {
     if !process.apparmor_profile.is_empty() && !host.apparmor {
-        return refuse(
+        return Err(lack(
             "process.apparmorProfile",
             "apparmor: config provided but apparmor not supported on this host; remove the field",
-        );
+        ));
     }
     if !process.selinux_label.is_empty() && !host.selinux {
-        return refuse(
-            "process.selinuxLabel",
-            "selinux label is specified in config, but selinux is disabled or not supported on this host; remove the field",
-        );
-    }
-    if !spec.linux.mount_label.is_empty() && !host.selinux {
-        return refuse(
-            "linux.mountLabel",
-            "selinux label is specified in config, but selinux is disabled or not supported on this host; remove the field",
-        );
+        return Err(lack("process.selinuxLabel", NO_SELINUX));
     }
     Ok(())
 }
 
 /// From root to the process that was asked for. The one place that knows this order, for `create` and for `exec`.
 pub(crate) fn become_it(
-    spec: &Spec<'_>,
+    process: &Process<'_>,
+    execution_domain: Option<&Personality<'_>>,
+    processors: &Processors,
     host: &Host,
-    targets: &mut Targets,
+    proc: Option<u8>,
     steps: &mut Steps,
     warnings: &mut Vec<String>,
 ) -> Result<(), Error> {
-    let Some(process) = &spec.process else { return Ok(()) };
-    if let Some(proc) = targets.proc {
+    if let Some(proc) = proc {
         if !process.apparmor_profile.is_empty() {
             let label = (&*process.apparmor_profile).into();
             steps.push(Step::ExecLabel { proc, kind: LabelKind::AppArmor, label });
@@ -99,8 +147,12 @@ pub(crate) fn become_it(
             steps.push(Step::ExecLabel { proc, kind: LabelKind::Selinux, label });
         }
     }
-    personality(spec, steps)?;
-    steps.push(Step::ResetAffinity {});
+    personality(execution_domain, steps)?;
+    match processors {
+        Processors::All => steps.push(Step::ResetAffinity {}),
+        Processors::These(mask) => steps.push(Step::Affinity { mask: mask.as_slice().into() }),
+        Processors::AsTheyAre => {}
+    }
     scheduler(process, steps)?;
     io_priority(process, steps)?;
     // While it still may: raising a limit needs CAP_SYS_RESOURCE.
@@ -136,7 +188,8 @@ fn identity(process: &Process<'_>, host: &Host, steps: &mut Steps, warnings: &mu
 
 /// The config's names as sets, without what is unknown or can't be had: each a warning, as the specification asks.
 fn capabilities(process: &Process<'_>, host: &Host, warnings: &mut Vec<String>) -> (u64, Capabilities) {
-    let names = &process.capabilities;
+    let none = Default::default();
+    let names = process.capabilities.as_ref().unwrap_or(&none);
     let mut set = |field: &str, names: &[Str<'_>], possible: u64| {
         let mut set = 0u64;
         for name in names {
@@ -187,8 +240,8 @@ fn limits(process: &Process<'_>, steps: &mut Steps) -> Result<(), Error> {
     Ok(())
 }
 
-fn personality(spec: &Spec<'_>, steps: &mut Steps) -> Result<(), Error> {
-    let Some(personality) = &spec.linux.personality else { return Ok(()) };
+fn personality(personality: Option<&Personality<'_>>, steps: &mut Steps) -> Result<(), Error> {
+    let Some(personality) = personality else { return Ok(()) };
     if let Some(flag) = personality.flags.first() {
         return Err(invalid("linux.personality.flags", format!("there is no flag \"{flag}\": none is defined")));
     }
@@ -199,6 +252,50 @@ fn personality(spec: &Spec<'_>, steps: &mut Steps) -> Result<(), Error> {
     };
     steps.push(Step::Personality { persona });
     Ok(())
+}
+
+/// Which processors the process may use.
+pub(crate) enum Processors {
+    /// All that the cgroup allows: no container inherits what its engine happens to be bound to.
+    All,
+    /// Those of this mask.
+    These(Vec<u8>),
+    /// Whatever entering the cgroup has made of those it began with.
+    AsTheyAre,
+}
+
+/// process.execCPUAffinity, for `exec`: what it begins with is the parent's to set, what it ends with init's.
+pub(crate) fn processors(process: &Process<'_>, spawn: &mut Spawn) -> Result<Processors, Error> {
+    let Some(affinity) = &process.exec_cpu_affinity else { return Ok(Processors::All) };
+    let mask = |list: &str, name| {
+        let problem =
+            || invalid(format!("process.execCPUAffinity.{name}"), format!("\"{list}\" is no list of processors"));
+        (!list.is_empty()).then(|| mask(list).ok_or_else(problem)).transpose()
+    };
+    spawn.processors = mask(&affinity.initial, "initial")?;
+    let last = mask(&affinity.last, "final")?;
+    Ok(match (&spawn.processors, last) {
+        (_, Some(last)) => Processors::These(last),
+        (Some(_), None) => Processors::AsTheyAre,
+        (None, None) => Processors::All,
+    })
+}
+
+/// A list as cpuset(7) has it, `0-3,7`, as a bit for each: whole words, as the kernel wants them.
+fn mask(list: &str) -> Option<Vec<u8>> {
+    // As many as Linux can be built for.
+    const MOST: usize = 8192;
+    let mut mask = Vec::new();
+    for range in list.split(',').map(str::trim).filter(|range| !range.is_empty()) {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
+        if first > last || last >= MOST {
+            return None;
+        }
+        mask.resize(mask.len().max((last / 64 + 1) * 8), 0u8);
+        (first..=last).for_each(|number| mask[number / 8] |= 1 << (number % 8));
+    }
+    (!mask.is_empty()).then_some(mask)
 }
 
 const POLICIES: [(&str, u32); 7] = [
@@ -284,34 +381,48 @@ fn io_priority(process: &Process<'_>, steps: &mut Steps) -> Result<(), Error> {
     Ok(())
 }
 
-/// Report, perhaps wait, and become the program.
-pub(crate) fn wait_and_exec(spec: &Spec<'_>, request: &Request, steps: &mut Steps) {
-    let Some(process) = &spec.process else { return };
-    let variables = environment(process, request);
-    let path = variables.iter().find_map(|variable| variable.strip_prefix("PATH=")).unwrap_or_default();
+/// Report, and perhaps wait.
+pub(crate) fn wait(process: &Process<'_>, request: &Request, steps: &mut Steps) {
     if request.wait == Wait::Start {
         // `create` can still say that it is missing. `run` hears it from exec itself.
-        steps.push(Step::FindProgram { name: process.args.first().map_or("", |name| name).into(), path: path.into() });
+        let name = process.args.first().map_or("", |name| name).into();
+        let variables = environment(process, request);
+        steps.push(Step::FindProgram { name, path: search_path(&variables).into() });
     }
-    let first = request.preserved.saturating_add(3);
     steps.push(Step::Ready {});
     if request.wait == Wait::Start {
-        steps.push(Step::AwaitStart { first });
+        steps.push(Step::AwaitStart { first: first(request) });
     }
-    steps.push(Step::CloseDescriptors { first });
+}
+
+/// Become the program, or with `serve` its parent.
+pub(crate) fn exec(process: &Process<'_>, request: &Request, serve: Option<u32>, steps: &mut Steps) {
+    let variables = environment(process, request);
+    let path = search_path(&variables).into();
+    steps.push(Step::CloseDescriptors { first: first(request) });
     let home = match variables.iter().any(|variable| variable.starts_with("HOME=") && variable.len() > 5) {
         true => String::new(),
         false => process.user.uid.to_string(),
     };
-    let variables = variables.iter().filter(|variable| home.is_empty() || !variable.starts_with("HOME="));
-    let env: Vec<u8> = variables.flat_map(|variable| words(variable)).collect();
+    let home = home.as_str().into();
+    // An empty one is none.
+    let kept = variables.iter().filter(|variable| *variable != "HOME=");
+    let env: Vec<u8> = kept.flat_map(|variable| words(variable)).collect();
     let args: Vec<u8> = process.args.iter().flat_map(|word| words(word)).collect();
-    steps.push(Step::Exec {
-        args: Texts::new(&args),
-        env: Texts::new(&env),
-        path: path.into(),
-        home: home.as_str().into(),
+    let (args, env) = (Texts::new(&args), Texts::new(&env));
+    steps.push(match serve {
+        None => Step::Exec { args, env, path, home },
+        Some(linger) => Step::Serve { args, env, path, home, linger },
     });
+}
+
+/// The first descriptor that is not the process's.
+fn first(request: &Request) -> u32 {
+    request.preserved.saturating_add(3)
+}
+
+fn search_path<'a>(variables: &'a [Cow<'_, str>]) -> &'a str {
+    variables.iter().find_map(|variable| variable.strip_prefix("PATH=")).unwrap_or_default()
 }
 
 fn words(text: &str) -> impl Iterator<Item = u8> {
@@ -320,13 +431,12 @@ fn words(text: &str) -> impl Iterator<Item = u8> {
 
 /// The variables in order, of several with one name the last (execve(2) would pass on both, and shells differ in which
 /// they take).
-fn environment<'a>(process: &'a Process<'_>, request: &Request) -> Vec<std::borrow::Cow<'a, str>> {
-    use std::borrow::Cow;
-    use std::collections::BTreeSet;
+fn environment<'a>(process: &'a Process<'_>, request: &Request) -> Vec<Cow<'a, str>> {
     let mut variables: Vec<Cow<'a, str>> = Vec::with_capacity(process.env.len() + 2);
     let mut seen = BTreeSet::new();
     let listen = (request.listen > 0).then(|| [format!("LISTEN_FDS={}", request.listen), "LISTEN_PID=1".to_owned()]);
-    let listen = listen.into_iter().flatten().rev().map(Cow::Owned);
+    let notify = request.notify.as_ref().map(|_| format!("NOTIFY_SOCKET={NOTIFY}/notify.sock"));
+    let listen = notify.into_iter().chain(listen.into_iter().flatten().rev()).map(Cow::Owned);
     let given = process.env.iter().rev().map(|variable| Cow::Borrowed(&**variable));
     for variable in listen.chain(given) {
         let name = variable.split('=').next().unwrap_or_default().to_owned();
@@ -336,4 +446,18 @@ fn environment<'a>(process: &'a Process<'_>, request: &Request) -> Vec<std::borr
     }
     variables.reverse();
     variables
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mask;
+
+    #[test]
+    fn a_list_of_processors_is_a_mask_of_whole_words() {
+        assert_eq!(mask("0-1,3"), Some(vec![0b1011, 0, 0, 0, 0, 0, 0, 0]));
+        assert_eq!(mask("64").map(|mask| (mask.len(), mask[8])), Some((16, 1)));
+        for list in ["", "a", "1-", "3-1", "-1", "8192", "0-99999999999"] {
+            assert_eq!(mask(list), None, "{list:?}");
+        }
+    }
 }

@@ -61,19 +61,30 @@ impl Steps {
         out
     }
 
-    /// What went wrong in step `number`, in words: the step, the part, the kernel's answer.
-    pub fn explain(&self, number: u16, part: Part, answer: &str) -> String {
+    /// What went wrong in step `number`, in words: the step, the part, the kernel's answer, and what a hook has said.
+    pub fn explain(&self, number: u16, part: Part, answer: &str, said: &str) -> String {
         let step = self.step(usize::from(number)).map_or_else(|| "read the plan".to_owned(), |step| step.to_string());
-        failure(&step, part, answer, usize::from(number) + 1, self.len())
+        failure(&step, part, answer, said, usize::from(number) + 1, self.len())
     }
 }
 
 /// A failed step in words. `number` counts from 1.
-pub fn failure(step: &str, part: Part, answer: &str, number: usize, of: usize) -> String {
+pub fn failure(step: &str, part: Part, answer: &str, said: &str, number: usize, of: usize) -> String {
+    let place = format!("(step {number} of {of})");
+    // runc's words, which callers look for.
+    let step =
+        if is_hook(step) { format!("error running {}", step.trim_start_matches("run ")) } else { step.to_owned() };
+    let said = if said.is_empty() { String::new() } else { format!(": {said}") };
     match part {
-        Part::Whole => format!("{step}: {answer} (step {number} of {of})"),
-        Part::NotInPath => format!("{step}: {part} (step {number} of {of})"),
-        Part::Panic => format!("{step}: {part} at line {answer}: this is a bug of rt (step {number} of {of})"),
-        _ => format!("{step}: {part}: {answer} (step {number} of {of})"),
+        Part::Whole => format!("{step}: {answer} {place}"),
+        Part::NotInPath | Part::Late => format!("{step}: {part}{said} {place}"),
+        Part::Status | Part::Signal => format!("{step}: {part} {answer}{said} {place}"),
+        Part::Panic => format!("{step}: {part} at line {answer}: this is a bug of rt {place}"),
+        _ => format!("{step}: {part}: {answer} {place}"),
     }
+}
+
+/// Whether a step, in its words, is a hook.
+pub fn is_hook(step: &str) -> bool {
+    step.strip_prefix("run ").is_some_and(|hook| hook.contains(" hook #"))
 }

@@ -1,7 +1,7 @@
 //! What can be typed. Flags and their spellings are runc's; docs/architecture.md says where rt has more.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args, FromArgMatches, ValueEnum};
+use clap::{ArgAction, Args, FromArgMatches, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -82,6 +82,7 @@ pub(crate) enum Command {
     Create(CreateArgs),
     Start(One),
     Run(RunArgs),
+    Exec(ExecArgs),
     State(One),
     Kill(KillArgs),
     Delete(DeleteArgs),
@@ -109,6 +110,7 @@ fn command_line() -> clap::Command {
         ),
         command("start", "Let the program of a created container run", One::augment_args),
         command("run", "Create a container, run its program, wait for its end", RunArgs::augment_args),
+        command("exec", "Run one more process in a container", ExecArgs::augment_args),
         command("state", "Print the state of a container as JSON", One::augment_args),
         command("kill", "Send a signal to a container", KillArgs::augment_args),
         command("delete", "Remove a container that has stopped", DeleteArgs::augment_args),
@@ -125,6 +127,7 @@ impl Command {
             "create" => Self::Create(FromArgMatches::from_arg_matches(matches)?),
             "start" => Self::Start(FromArgMatches::from_arg_matches(matches)?),
             "run" => Self::Run(FromArgMatches::from_arg_matches(matches)?),
+            "exec" => Self::Exec(FromArgMatches::from_arg_matches(matches)?),
             "state" => Self::State(FromArgMatches::from_arg_matches(matches)?),
             "kill" => Self::Kill(FromArgMatches::from_arg_matches(matches)?),
             "delete" => Self::Delete(FromArgMatches::from_arg_matches(matches)?),
@@ -167,14 +170,38 @@ pub(crate) struct CreateArgs {
     pub(crate) source: Source,
     #[command(flatten)]
     pub(crate) passed: Passed,
+    #[command(flatten)]
+    pub(crate) served: Served,
     /// The container's name
     #[arg(value_name = "ID")]
     pub(crate) id: String,
 }
 
-// What goes into and comes out of a creation.
+// Who is the container's first process.
+#[derive(Args)]
+pub(crate) struct Served {
+    /// Stay in the container as its first process: adopt, reap, pass signals on. With linger=MS, other processes have so many milliseconds after the program's end
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "linger=MS", value_parser = linger)]
+    pub(crate) init: Option<Linger>,
+}
+
+/// What `--init` says: milliseconds, unless it is `false`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Linger(pub(crate) Option<u32>);
+
+fn linger(text: &str) -> Result<Linger, String> {
+    rt_plan::hooks::linger(text).map(Linger)
+}
+
+// What goes into and comes out of a process that is made.
 #[derive(Args)]
 pub(crate) struct Passed {
+    /// Socket to send the terminal's master to
+    #[arg(long, value_name = "SOCKET")]
+    pub(crate) console_socket: Option<PathBuf>,
+    /// Socket to send a descriptor of the process to
+    #[arg(long, value_name = "SOCKET")]
+    pub(crate) pidfd_socket: Option<PathBuf>,
     /// File to write the number of the container's process to
     #[arg(long, value_name = "FILE")]
     pub(crate) pid_file: Option<PathBuf>,
@@ -189,6 +216,8 @@ pub(crate) struct RunArgs {
     pub(crate) source: Source,
     #[command(flatten)]
     pub(crate) passed: Passed,
+    #[command(flatten)]
+    pub(crate) served: Served,
     /// Do not wait for the end of the program
     #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_possible_values = true, hide_default_value = true, value_name = "BOOL")]
     pub(crate) detach: bool,
@@ -201,6 +230,57 @@ pub(crate) struct RunArgs {
     /// The container's name
     #[arg(value_name = "ID")]
     pub(crate) id: String,
+}
+
+#[derive(Args)]
+pub(crate) struct ExecArgs {
+    #[command(flatten)]
+    pub(crate) passed: Passed,
+    /// File with the process as in a config.json, or - for standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) process: Option<PathBuf>,
+    /// Working directory [default: the container's]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cwd: Option<String>,
+    /// One more variable
+    #[arg(short, long, value_name = "NAME=VALUE", action = ArgAction::Append)]
+    pub(crate) env: Vec<String>,
+    /// Give it a terminal
+    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_possible_values = true, hide_default_value = true, value_name = "BOOL")]
+    pub(crate) tty: bool,
+    /// User and group, as numbers
+    #[arg(short, long, value_name = "UID[:GID]")]
+    pub(crate) user: Option<String>,
+    /// One more group, as a number
+    #[arg(short = 'g', long, value_name = "GID", action = ArgAction::Append)]
+    pub(crate) additional_gids: Vec<u32>,
+    /// One more capability
+    #[arg(short, long, value_name = "CAP", action = ArgAction::Append)]
+    pub(crate) cap: Vec<String>,
+    /// Whether no program can give it more privileges
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) no_new_privs: Option<bool>,
+    /// AppArmor profile
+    #[arg(long, value_name = "PROFILE")]
+    pub(crate) apparmor: Option<String>,
+    /// SELinux label
+    #[arg(long, value_name = "LABEL")]
+    pub(crate) process_label: Option<String>,
+    /// Do not wait for its end
+    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_possible_values = true, hide_default_value = true, value_name = "BOOL")]
+    pub(crate) detach: bool,
+    /// Also in a container that is paused: it runs when that is resumed
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_possible_values = true, hide_default_value = true, value_name = "BOOL")]
+    pub(crate) ignore_paused: bool,
+    /// A cgroup below the container's, which has to be there
+    #[arg(long, value_name = "[CONTROLLER:]PATH", action = ArgAction::Append)]
+    pub(crate) cgroup: Vec<String>,
+    /// The container's name
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+    /// The program and its arguments
+    #[arg(value_name = "COMMAND", num_args = 0.., trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) words: Vec<String>,
 }
 
 #[derive(Args)]
@@ -274,6 +354,7 @@ impl Command {
             Self::Create(_) => "create",
             Self::Start(_) => "start",
             Self::Run(_) => "run",
+            Self::Exec(_) => "exec",
             Self::State(_) => "state",
             Self::Kill(_) => "kill",
             Self::Delete(_) => "delete",
@@ -288,6 +369,7 @@ impl Command {
         match self {
             Self::Create(args) => Some(&args.id),
             Self::Run(args) => Some(&args.id),
+            Self::Exec(args) => Some(&args.id),
             Self::Start(args) | Self::State(args) => Some(&args.id),
             Self::Kill(args) => Some(&args.id),
             Self::Delete(args) => Some(&args.id),
@@ -324,6 +406,7 @@ fn refusal(error: &clap::Error, command: Option<&str>) -> Refusal {
         let wanted = match command {
             "kill" if surplus => "a maximum of 2",
             "kill" => "a minimum of 1",
+            "exec" => "a minimum of 1",
             "list" | "spec" => "exactly 0",
             _ => "exactly 1",
         };
@@ -347,22 +430,56 @@ pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Invocation,
     if wants_version(&words) {
         return Err(Refusal::Answer(version(words.first())));
     }
-    for word in words.iter_mut().skip(1) {
-        if word.to_str() == Some("--") {
-            break;
-        }
-        if let Some(long) = single_dash(word) {
-            *word = long;
-        }
-    }
     let named = words
         .iter()
         .find_map(|word| command.find_subcommand(word.to_str()?))
         .map(|command| command.get_name().to_owned());
+    let options = options(&words, named.as_deref());
+    for word in words.iter_mut().take(options).skip(1) {
+        if let Some(long) = single_dash(word) {
+            *word = long;
+        }
+    }
     let matches = command.try_get_matches_from_mut(words).map_err(|error| refusal(&error, named.as_deref()))?;
     let understood = Global::from_arg_matches(&matches)
         .and_then(|global| Ok(Invocation { global, command: Command::from_matches(&matches)? }));
     understood.map_err(|error| refusal(&error, named.as_deref()))
+}
+
+/// How many of the words can be options of rt's: after `--` none is, and with `exec` none after the container's name,
+/// where another program's begin.
+fn options(words: &[OsString], command: Option<&str>) -> usize {
+    let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    if command != Some("exec") {
+        return end;
+    }
+    let known = ExecArgs::augment_args(Global::augment_args(clap::Command::new("rt")));
+    let mut names = 0;
+    let mut at = 1;
+    while at < end {
+        let word = words[at].to_str().unwrap_or_default();
+        at += 1;
+        if !word.starts_with('-') || word == "-" {
+            names += 1;
+            if names == 2 {
+                // The command was the first.
+                return at;
+            }
+        } else if takes_next(&known, word) {
+            at += 1;
+        }
+    }
+    end
+}
+
+/// Whether the option `word` has its value in the next word.
+fn takes_next(command: &clap::Command, word: &str) -> bool {
+    let name = word.trim_start_matches('-');
+    let short = name.chars().next().filter(|_| name.len() == 1);
+    let found = command
+        .get_arguments()
+        .find(|argument| argument.get_long() == Some(name) || short.is_some() && argument.get_short() == short);
+    found.is_some_and(|argument| argument.get_action().takes_values() && !argument.is_require_equals_set())
 }
 
 /// Callers written in Go spell long options with one dash: go-runc passes `-no-subreaper`. No option of one letter takes
@@ -423,6 +540,18 @@ mod tests {
             let Command::Run(run) = parsed.command else { panic!("not run") };
             assert!(run.no_subreaper && run.detach && run.id == "web" && run.source.bundle.as_os_str() == "/b");
         }
+    }
+
+    #[test]
+    fn what_follows_the_container_of_exec_is_not_rts() {
+        let words =
+            ["rt", "--root", "/x", "exec", "-user", "1:2", "-tty", "--cwd", "/y", "web", "ls", "-la", "--", "-tty"];
+        let parsed = parse_words(&words).unwrap_or_else(|error| panic!("{error:?}"));
+        let Command::Exec(exec) = parsed.command else { panic!("not exec") };
+        assert_eq!((&*exec.id, exec.user.as_deref()), ("web", Some("1:2")));
+        assert_eq!(exec.words, ["ls", "-la", "--", "-tty"]);
+        assert!(exec.tty);
+        assert_eq!(exec.cwd.as_deref(), Some("/y"));
     }
 
     #[test]

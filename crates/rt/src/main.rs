@@ -7,7 +7,7 @@ mod commands;
 mod output;
 mod report;
 
-use args::{Invocation, Refusal};
+use args::{Command, Invocation, Refusal};
 /// The C library's entry, because Rust's own start-up (a stack guard, a handler for its overflow, SIGPIPE ignored for us
 /// and all our children) makes 18 system calls and links 300 KB for what a command of two milliseconds has no use for.
 // A `main` of our own can't clash with another: this is the program.
@@ -22,6 +22,8 @@ extern "C" fn main() -> i32 {
 }
 
 const FAILURE: u8 = 1;
+/// Of `exec`, whose other statuses are the process's own.
+const EXEC_FAILURE: u8 = 255;
 
 /// The exit status.
 fn run() -> u8 {
@@ -37,11 +39,12 @@ fn run() -> u8 {
             return FAILURE;
         }
     };
+    let failure = if matches!(command, Command::Exec(_)) { EXEC_FAILURE } else { FAILURE };
     match commands::dispatch(&global, command, &report) {
         Ok(status) => status,
         Err(error) => {
             report.error(&error.to_string());
-            FAILURE
+            failure
         }
     }
 }

@@ -49,8 +49,9 @@ pub(crate) fn open(global: &Global, command: &str, container: Option<&str>) -> R
 }
 
 fn open_log(path: &Path) -> Result<File, String> {
-    // 0644 and O_APPEND as runc: several commands may share one.
-    let opened = OpenOptions::new().create(true).append(true).mode(0o644).open(path);
+    // 0644, O_APPEND and O_SYNC as runc: several commands may share one, and what it says is to outlive a crash.
+    let synchronous = 0o4_010_000;
+    let opened = OpenOptions::new().create(true).append(true).mode(0o644).custom_flags(synchronous).open(path);
     opened.map_err(|error| {
         let answer = error.raw_os_error().map_or_else(|| error.to_string(), rt_plan::words);
         format!("open the log {}: {answer}", path.display())

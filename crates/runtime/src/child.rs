@@ -1,13 +1,14 @@
 //! Init, as its parent sees it: born, listened to, and killed unless everything went well.
 
 use crate::error::Error;
-use crate::namespaces::{enter, must_differ, open_namespace};
+use crate::inherited::{Given, Inherited, open, states};
+use crate::namespaces::enter;
 use crate::program;
-use rt_cgroup::Cgroup;
-use rt_plan::{Host, Join, Plan};
-use rt_sys::clone::{Failure, Spawn, spawn};
+use rt_cgroup::Birth;
+use rt_plan::{Host, Plan};
+use rt_sys::clone::{Failure, Group, Program, Spawn, spawn};
 use rt_sys::exec::Words;
-use rt_wire::{Order, Report, Step};
+use rt_wire::{Order, Part, Report, Step};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
@@ -20,18 +21,20 @@ pub(crate) struct Child {
     /// Taken by `commit`.
     pidfd: Option<OwnedFd>,
     socket: OwnedFd,
+    /// What its hooks read, empty until [`Child::tell`].
+    states: Vec<(&'static str, OwnedFd)>,
 }
 
 impl Child {
-    /// Clone, and execute init with its plan. `listener` is where it will wait for `start`.
-    pub(crate) fn spawn(plan: &Plan, host: &Host, cgroup: &Cgroup, listener: Option<&OwnedFd>) -> Result<Self, Error> {
+    /// Clone, and execute init with its plan.
+    pub(crate) fn spawn(plan: &Plan, host: &Host, birth: &Birth, given: &Given<'_>) -> Result<Self, Error> {
         let flags = SocketFlags::CLOEXEC;
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
             .map_err(Error::call("make a socket pair"))?;
-        let namespaces = inherited(plan, cgroup)?;
-        let borrowed: Vec<BorrowedFd<'_>> = namespaces.iter().map(Inherited::fd).collect();
+        let inherited = open(plan, birth, given)?;
+        let borrowed: Vec<BorrowedFd<'_>> = inherited.iter().map(Inherited::fd).collect();
         let numbers: Vec<i32> = borrowed.iter().map(AsRawFd::as_raw_fd).collect();
-        let listening = listener.map_or(-1, AsRawFd::as_raw_fd);
+        let listening = given.listener.map_or(-1, |listener| listener.as_raw_fd());
         let program = program::with_plan(&plan.steps.message(theirs.as_raw_fd(), listening, &numbers))?;
 
         let number = CString::new(program.as_raw_fd().to_string()).unwrap_or_default();
@@ -39,50 +42,71 @@ impl Child {
         let args = Words::new(&mut table, [c"rt-init", &number].into_iter())
             .ok_or(Error::Call { attempt: "write init's arguments", errno: Errno::TOOBIG })?;
         let mut keep = vec![theirs.as_fd(), program.as_fd()];
-        keep.extend(listener.map(AsFd::as_fd));
+        keep.extend(given.listener);
         keep.extend(borrowed);
 
-        let entered = enter(&plan.spawn)?;
+        let entered = enter(&plan.spawn, given.process)?;
         let child = spawn(&Spawn {
             namespaces: plan.spawn.namespaces,
-            cgroup: cgroup.birth().into.as_ref().map(AsFd::as_fd),
-            exe: program.as_fd(),
+            cgroup: birth.into.as_ref().map(AsFd::as_fd),
+            program: Program::File(program.as_fd()),
             args: &args,
+            env: &Words::none(),
+            directory: None,
+            group: Group::Same,
+            stdio: None,
             keep: &keep,
             ignored: host.ignored_signals,
             carry_capabilities: host.uid != 0,
         });
         drop(entered);
         match child {
-            Ok(child) => Ok(Self { pid: child.pid, pidfd: Some(child.pidfd), socket: ours }),
-            Err(Failure::Clone(errno)) => Err(not_born(errno, plan, cgroup)),
+            Ok(child) => {
+                let states = states(plan, inherited);
+                Ok(Self { pid: child.pid, pidfd: Some(child.pidfd), socket: ours, states })
+            }
+            Err(Failure::Clone(errno)) => Err(Error::NotBorn { attempt: not_born(errno, plan), errno }),
             Err(Failure::Exec(errno)) => Err(Error::Call { attempt: "execute init in the container", errno }),
         }
     }
 
+    /// Listen until init waits for the hooks of the host's side.
+    pub(crate) fn until_hooks(&self, plan: &Plan, warn: impl FnMut(String)) -> Result<(), Error> {
+        self.until(plan, Some(Report::Hooks), warn)
+    }
+
     /// Listen until init is ready. Warnings go to `warn`.
-    pub(crate) fn until_ready(&self, plan: &Plan, mut warn: impl FnMut(String)) -> Result<(), Error> {
+    pub(crate) fn until_ready(&self, plan: &Plan, warn: impl FnMut(String)) -> Result<(), Error> {
+        self.until(plan, Some(Report::Ready), warn)
+    }
+
+    /// Listen until init has become the program. Only for one that waits for nobody.
+    pub(crate) fn until_running(&self, plan: &Plan, warn: impl FnMut(String)) -> Result<(), Error> {
+        self.until(plan, None, warn)
+    }
+
+    /// Listen until `wanted` is said; nothing is said by one that has become the program.
+    fn until(&self, plan: &Plan, wanted: Option<Report>, mut warn: impl FnMut(String)) -> Result<(), Error> {
+        let mut bytes = [0u8; Report::LONGEST];
         loop {
-            match self.hear()? {
-                Some(Report::Ready) => return Ok(()),
+            let (report, said) = self.hear(&mut bytes)?;
+            match report {
+                report if report == wanted => return Ok(()),
                 Some(Report::Warning { step, errno, value }) => warn(warning(plan, step, errno, value)),
                 Some(Report::Failed { step, part, errno }) => {
-                    return Err(Error::Step(plan.steps.explain(step, part, &answer(part, errno))));
+                    return Err(Error::Step(plan.steps.explain(step, part, &answer(part, errno), &words_of(said))));
                 }
-                None => return Err(self.gone()),
+                _ => return Err(self.gone()),
             }
         }
     }
 
-    /// Listen until init has become the program. Only for one that waits for nobody.
-    pub(crate) fn until_running(&self, plan: &Plan) -> Result<(), Error> {
-        match self.hear()? {
-            None => Ok(()),
-            Some(Report::Failed { step, part, errno }) => {
-                Err(Error::Step(plan.steps.explain(step, part, &answer(part, errno))))
-            }
-            Some(_) => Err(self.gone()),
+    /// Write the state that init's hooks read, once it is known who init is. `state` makes it for a status.
+    pub(crate) fn tell(&self, state: impl Fn(&str) -> Vec<u8>) -> Result<(), Error> {
+        for (status, file) in &self.states {
+            crate::hooks::fill(file, &state(status))?;
         }
+        Ok(())
     }
 
     /// Let init go on.
@@ -94,24 +118,29 @@ impl Child {
         }
     }
 
+    /// The process, for good.
+    pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_ref().unwrap_or_else(|| unreachable!("as in `commit`")).as_fd()
+    }
+
     /// The container is there: it stays when this is dropped.
     pub(crate) fn commit(mut self) -> OwnedFd {
         self.pidfd.take().unwrap_or_else(|| unreachable!("only `commit` takes it, and that ends this"))
     }
 
-    fn hear(&self) -> Result<Option<Report>, Error> {
-        let mut bytes = [0u8; Report::LEN + 4];
-        let len = match retry_on_intr(|| recv(&self.socket, &mut bytes, RecvFlags::empty())) {
+    fn hear<'a>(&self, bytes: &'a mut [u8; Report::LONGEST]) -> Result<(Option<Report>, &'a [u8]), Error> {
+        let len = match retry_on_intr(|| recv(&self.socket, &mut bytes[..], RecvFlags::empty())) {
             Ok((_, len)) => len,
             // It left without reading what we said last.
             Err(Errno::CONNRESET) => 0,
             Err(errno) => return Err(Error::Call { attempt: "listen to init", errno }),
         };
         match bytes.get(..len) {
-            None | Some([]) => Ok(None),
-            Some(bytes) => {
-                Report::decode(bytes).map(Some).ok_or(Error::Call { attempt: "understand init", errno: Errno::BADMSG })
-            }
+            None | Some([]) => Ok((None, &[])),
+            Some(bytes) => match Report::decode(bytes) {
+                Some(report) => Ok((Some(report), bytes.get(Report::LEN..).unwrap_or_default())),
+                None => Err(Error::Call { attempt: "understand init", errno: Errno::BADMSG }),
+            },
         }
     }
 
@@ -143,62 +172,28 @@ impl Drop for Child {
     }
 }
 
-/// A descriptor that the plan calls by its place: opened for it, or the cgroup's.
-enum Inherited<'a> {
-    Opened(OwnedFd),
-    Cgroup(&'a OwnedFd),
-}
-
-impl Inherited<'_> {
-    fn fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Opened(fd) => fd.as_fd(),
-            Self::Cgroup(fd) => fd.as_fd(),
-        }
-    }
-}
-
-fn inherited<'a>(plan: &Plan, cgroup: &'a Cgroup) -> Result<Vec<Inherited<'a>>, Error> {
-    let sets_network =
-        plan.steps.iter().any(|step| matches!(step, Step::Sysctl { file, .. } if file.bytes().starts_with(b"net/")));
-    let open = |join: &Join| match join {
-        Join::Namespace { kind, path } => {
-            let namespace = open_namespace(*kind, path)?;
-            if *kind == rt_wire::Namespace::Network && sets_network {
-                must_differ(*kind, &namespace)?;
-            }
-            Ok(Inherited::Opened(namespace))
-        }
-        Join::Cgroup { controllers } => {
-            let tasks = cgroup.birth().tasks.iter().find(|(names, _)| names == controllers);
-            let (_, tasks) =
-                tasks.ok_or(Error::Call { attempt: "find a cgroup that the plan joins", errno: Errno::NOENT })?;
-            Ok(Inherited::Cgroup(tasks))
-        }
-    };
-    plan.spawn.inherited.iter().map(open).collect()
-}
-
 /// clone3(2) has one answer for many reasons: say what was asked of it.
-fn not_born(errno: Errno, plan: &Plan, cgroup: &Cgroup) -> Error {
+fn not_born(errno: Errno, plan: &Plan) -> &'static str {
     match errno {
-        Errno::BUSY | Errno::OPNOTSUPP if cgroup.birth().into.is_some() => cgroup.unborn(errno).into(),
-        Errno::NOSPC | Errno::USERS => {
-            Error::Call { attempt: "make the container's namespaces (a limit in /proc/sys/user is reached)", errno }
-        }
-        Errno::AGAIN => {
-            Error::Call { attempt: "make the container's first process (a limit on processes is reached)", errno }
-        }
-        Errno::PERM if plan.spawn.namespaces != 0 => {
-            Error::Call { attempt: "make the container's namespaces (CAP_SYS_ADMIN is needed)", errno }
-        }
-        errno => Error::Call { attempt: "make the container's first process", errno },
+        Errno::NOSPC | Errno::USERS => "make the container's namespaces (a limit in /proc/sys/user is reached)",
+        Errno::AGAIN => "make the container's first process (a limit on processes is reached)",
+        Errno::PERM if plan.spawn.namespaces != 0 => "make the container's namespaces (CAP_SYS_ADMIN is needed)",
+        _ => "make the container's process",
     }
 }
 
-pub(crate) fn answer(part: rt_wire::Part, errno: i32) -> String {
-    // Init's panic carries its line where an answer would be.
-    if part == rt_wire::Part::Panic { errno.to_string() } else { rt_plan::words(errno) }
+pub(crate) fn answer(part: Part, errno: i32) -> String {
+    match part {
+        // Init's panic carries its line where an answer would be, and a hook's end its number.
+        Part::Panic | Part::Status | Part::Signal => errno.to_string(),
+        _ => rt_plan::words(errno),
+    }
+}
+
+/// What a hook has said, in one line.
+pub(crate) fn words_of(said: &[u8]) -> String {
+    let text = String::from_utf8_lossy(said);
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn warning(plan: &Plan, step: u16, errno: i32, value: u32) -> String {

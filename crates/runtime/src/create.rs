@@ -4,15 +4,21 @@ use crate::bundle::Bundle;
 use crate::child::Child;
 use crate::delete::unmount_root;
 use crate::error::On;
-use crate::probe;
-use crate::status::began;
+use crate::inherited::Given;
+use crate::notify::Notify;
+use crate::pidfd::PidfdSocket;
+use crate::status::{began, inner_number};
 use crate::store::{Directory, Extra, HostMounts, Record, Reserved, Tail, VERSION};
-use crate::{Error, Id, Store, time};
+use crate::terminal::Holder;
+use crate::{Error, Id, Store, hooks, notify, probe, time};
 use rt_cgroup::{Cgroup, Layout, Place};
-use rt_plan::{Host, Plan, Request, Spec, Wait};
+use rt_plan::spec::Hooks;
+use rt_plan::{Host, Join, Kept, Plan, Request, Spec, Wait};
 use rt_wire::{Namespace, Step};
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+use rustix::io::Errno;
+use serde_json::value::{RawValue, to_raw_value};
 use std::path::{Path, PathBuf};
 
 /// What `create` and `run` are told.
@@ -34,19 +40,26 @@ pub struct Create {
     pub preserve: u32,
     /// `--cgroup-manager disabled`.
     pub without_cgroup: bool,
+    /// `--console-socket`: who gets the terminal.
+    pub console_socket: Option<PathBuf>,
+    /// `--pidfd-socket`: who gets a descriptor of the process.
+    pub pidfd_socket: Option<PathBuf>,
+    /// `--init`: rt's own stays as the container's first process. Milliseconds that others may outlive the program.
+    pub serve: Option<u32>,
 }
 
 impl Create {
     /// What of it the plan depends on.
-    pub(crate) fn of_plan(&self, bundle: &Bundle, wait: Wait, preserved: u32, listen: u32) -> Request {
+    pub(crate) fn of_plan(&self, bundle: &Bundle, wait: Wait) -> Request {
         Request {
             id: self.id.to_string(),
             bundle: bundle.path.clone(),
             wait,
             root_by_move: self.root_by_move,
             keep_keyring: self.keep_keyring,
-            preserved,
-            listen,
+            preserved: self.preserve,
+            serve: self.serve,
+            ..Request::default()
         }
     }
 }
@@ -56,7 +69,15 @@ impl Create {
 /// # Errors
 /// Every kind. Nothing is left behind then.
 pub fn create(store: &Store, request: &Create) -> Result<Vec<String>, Error> {
-    make(store, request, Wait::Start).map(|made| made.warnings)
+    let bundle = Bundle::open(&request.bundle, request.config.as_deref())?;
+    let spec = Spec::parse(&bundle.config)?;
+    let terminal = Holder::choose(wants_terminal(&spec), request.console_socket.as_deref(), true)?;
+    make(store, request, &bundle, &spec, Wait::Start, &terminal).map(|made| made.warnings)
+}
+
+/// Whether the process asks for a terminal.
+pub(crate) fn wants_terminal(spec: &Spec<'_>) -> bool {
+    spec.process.as_ref().is_some_and(|process| process.terminal)
 }
 
 /// A container that was made.
@@ -65,50 +86,130 @@ pub(crate) struct Made {
     pub(crate) directory: Directory,
     pub(crate) record: Record,
     pub(crate) warnings: Vec<String>,
+    /// What the container tells the service manager, where nobody else will listen.
+    pub(crate) notify: Option<Notify>,
 }
 
-/// The walk, station by station. Each thing made is undone when it is dropped, until all of it is committed.
-pub(crate) fn make(store: &Store, request: &Create, wait: Wait) -> Result<Made, Error> {
-    let preserved = descriptors(request.preserve)?;
-    let bundle = Bundle::open(&request.bundle, request.config.as_deref())?;
-    let spec = Spec::parse(&bundle.config)?;
-    let (host, layout, place) = facts(&spec, request)?;
-    let asked = request.of_plan(&bundle, wait, preserved.all, preserved.listen);
-    let mut plan = rt_plan::create(&spec, &host, &asked)?;
+/// Make it. One that came as far as its hooks, and no further, ends with those of poststop: runtime.md, "Lifecycle".
+pub(crate) fn make(
+    store: &Store,
+    request: &Create,
+    bundle: &Bundle,
+    spec: &Spec<'_>,
+    wait: Wait,
+    terminal: &Holder,
+) -> Result<Made, Error> {
+    let mut begun = None;
+    let made = walk(store, request, bundle, spec, wait, terminal, &mut begun);
+    if let (Err(_), Some(record)) = (&made, begun) {
+        hooks::run_all("poststop", &spec.hooks.poststop, &record, |error| log::warn!("{error}"));
+    }
+    made
+}
+
+/// Station by station. Each thing made is undone when it is dropped, until all of it is committed. `begun` is the
+/// container whose hooks have begun to run.
+fn walk(
+    store: &Store,
+    request: &Create,
+    bundle: &Bundle,
+    spec: &Spec<'_>,
+    wait: Wait,
+    terminal: &Holder,
+    begun: &mut Option<Record>,
+) -> Result<Made, Error> {
+    let preserved = descriptors(request.preserve, from_systemd())?;
+    let (host, layout, place) = facts(spec, request)?;
+    let mut asked = request.of_plan(bundle, wait);
+    asked.preserved = preserved.all;
+    asked.listen = preserved.listen;
+    asked.shown = terminal.shown();
+    if notify::wanted().is_some() {
+        asked.notify = Some(store.notify_path(&request.id)?);
+    }
+    let mut plan = rt_plan::create(spec, &host, &asked)?;
     log::debug!("planned {} steps", plan.steps.len());
     may_make_containers(&host)?;
 
     let reserved = store.reserve(&request.id)?;
-    let mut record = record(&spec, &plan, request, &bundle, place);
+    let mut record = record(spec, &plan, request, bundle, place);
     reserved.directory().begin(&record)?;
+    record.rt.exec = to_raw_value(&Kept::of(spec, &asked)).ok();
+    record.rt.hooks = later_hooks(&spec.hooks);
+    if asked.notify.is_some() {
+        reserved.directory().make_notify()?;
+    }
     let cgroup = match request.without_cgroup {
         true => Cgroup::none(),
         false => Cgroup::create(&layout, &record.cgroup_paths, &spec.linux.resources)?,
     };
     record.cgroup_paths = cgroup.place().clone();
     let listener = if wait == Wait::Start { Some(reserved.directory().listen()?) } else { None };
+    let pidfd_socket = request.pidfd_socket.as_deref().map(PidfdSocket::connect).transpose()?;
     // Declared before `child`, so undone after it: nobody mounts any more then.
     let mounts = Mounts { root: plan.rootfs.clone(), made: record.rt.mounts };
-    let child = Child::spawn(&plan, &host, &cgroup, listener.as_ref())?;
+    let given = Given { listener: listener.as_ref().map(AsFd::as_fd), terminal: terminal.theirs(), ..Given::default() };
+    let child = Child::spawn(&plan, &host, cgroup.birth(), &given).map_err(|error| match error {
+        Error::NotBorn { errno: errno @ (Errno::BUSY | Errno::OPNOTSUPP), .. } if cgroup.birth().into.is_some() => {
+            cgroup.unborn(errno).into()
+        }
+        error => error,
+    })?;
     log::debug!("init is process {}", child.pid.as_raw_nonzero());
+    let pid = child.pid.as_raw_nonzero().get();
 
     let mut warnings = std::mem::take(&mut plan.warnings);
+    if plan.steps.iter().any(|step| matches!(step, Step::AwaitHooks {})) {
+        child.until_hooks(&plan, |warning| warnings.push(warning))?;
+        *begun = Some(record.clone());
+        hooks::run("prestart", &spec.hooks.prestart, &record, "creating", pid)?;
+        hooks::run("createRuntime", &spec.hooks.create_runtime, &record, "creating", pid)?;
+        tell(&child, &plan, &record)?;
+        child.proceed()?;
+    }
     child.until_ready(&plan, |warning| warnings.push(warning))?;
-    record.init_process_pid = child.pid.as_raw_nonzero().get();
+    if begun.is_none() {
+        tell(&child, &plan, &record)?;
+        *begun = Some(record.clone()).filter(|_| record.rt.hooks.is_some());
+    }
+    record.init_process_pid = pid;
     record.init_process_start = began(child.pid)?.unwrap_or(0);
     record.namespace_paths = namespace_paths(record.init_process_pid);
     if let Some(made) = &mut record.rt.mounts {
         made.own = mount_id(&plan.rootfs);
     }
     reserved.directory().save(&record)?;
+    if let Some(socket) = pidfd_socket {
+        socket.send(child.pidfd(), "standard")?;
+    }
     let pid_file = PidFile::write(request.pid_file.as_deref(), record.init_process_pid)?;
+    // Before the program can look for it.
+    let notify = if wait == Wait::Nobody { Notify::listen(reserved.directory(), pid)? } else { None };
     child.proceed()?;
     if wait == Wait::Nobody {
-        child.until_running(&plan)?;
+        child.until_running(&plan, |warning| warnings.push(warning))?;
     }
     log::debug!("container {} is {}", request.id, if wait == Wait::Start { "created" } else { "running" });
     pid_file.commit();
-    Ok(commit(child, cgroup, reserved, mounts, record, warnings))
+    Ok(Made { notify, ..commit(child, cgroup, reserved, mounts, record, warnings) })
+}
+
+/// The state that hooks of the container's side read: there the process has another number.
+fn tell(child: &Child, plan: &Plan, record: &Record) -> Result<(), Error> {
+    if !plan.spawn.inherited.iter().any(|join| matches!(join, Join::State { .. })) {
+        return Ok(());
+    }
+    let pid = if plan.spawn.namespaces & Namespace::Pid.flag() != 0 { 1 } else { inner_number(child.pid)? };
+    child.tell(|status| hooks::state(record, status, pid))
+}
+
+/// Those that run after `create`; none if there are none.
+fn later_hooks(hooks: &Hooks<'_>) -> Option<Box<RawValue>> {
+    if hooks.poststart.is_empty() && hooks.poststop.is_empty() {
+        return None;
+    }
+    let later = Hooks { poststart: hooks.poststart.clone(), poststop: hooks.poststop.clone(), ..Hooks::default() };
+    to_raw_value(&later).ok()
 }
 
 fn commit(
@@ -122,7 +223,7 @@ fn commit(
     mounts.made = None;
     cgroup.commit();
     let directory = reserved.commit();
-    Made { pidfd: child.commit(), directory, record, warnings }
+    Made { pidfd: child.commit(), directory, record, warnings, notify: None }
 }
 
 /// What this host is, and where the container's cgroup will be.
@@ -147,14 +248,20 @@ fn may_make_containers(host: &Host) -> Result<(), Error> {
 }
 
 /// Descriptors for the process: 3 and on.
-struct Preserved {
-    all: u32,
-    listen: u32,
+pub(crate) struct Preserved {
+    pub(crate) all: u32,
+    pub(crate) listen: u32,
+}
+
+/// How many sockets systemd has given to us: sd_listen_fds(3). Those of another process are not ours to pass on.
+fn from_systemd() -> u32 {
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u32>().ok());
+    let own = rustix::process::getpid().as_raw_nonzero().get().unsigned_abs();
+    number("LISTEN_FDS").filter(|_| number("LISTEN_PID") == Some(own)).unwrap_or(0)
 }
 
 /// Systemd's sockets first, then those of `--preserve-fds`; each must be there. All others go no further than here.
-fn descriptors(preserve: u32) -> Result<Preserved, Error> {
-    let listen = std::env::var("LISTEN_FDS").ok().and_then(|count| count.parse::<u32>().ok()).unwrap_or(0);
+pub(crate) fn descriptors(preserve: u32, listen: u32) -> Result<Preserved, Error> {
     let all = preserve.saturating_add(listen);
     if all > 1024 {
         return Err(Error::Usage(format!("{all} descriptors to preserve are more than the 1024 that rt passes on")));
@@ -185,6 +292,7 @@ fn record(spec: &Spec<'_>, plan: &Plan, request: &Create, bundle: &Bundle, place
             own_pids: plan.spawn.namespaces & Namespace::Pid.flag() != 0,
             mounts: plan.mounts_stay.then(|| HostMounts { before: mount_id(&plan.rootfs), own: None }),
             tail: tail(plan),
+            ..Extra::default()
         },
         ..Record::default()
     }
@@ -214,11 +322,11 @@ fn namespace_paths(pid: i32) -> std::collections::BTreeMap<String, String> {
 }
 
 /// The file that `--pid-file` names: gone with the container that could not be made.
-struct PidFile<'a>(Option<&'a Path>);
+pub(crate) struct PidFile<'a>(Option<&'a Path>);
 
 impl<'a> PidFile<'a> {
     /// Whole or not at all: callers read it the moment it is there.
-    fn write(path: Option<&'a Path>, pid: i32) -> Result<Self, Error> {
+    pub(crate) fn write(path: Option<&'a Path>, pid: i32) -> Result<Self, Error> {
         let Some(path) = path else { return Ok(Self(None)) };
         let Some(name) = path.file_name() else {
             return Err(Error::Usage(format!("--pid-file {} names no file", path.display())));
@@ -231,7 +339,7 @@ impl<'a> PidFile<'a> {
         Ok(Self(Some(path)))
     }
 
-    fn commit(mut self) {
+    pub(crate) fn commit(mut self) {
         self.0 = None;
     }
 }

@@ -4,7 +4,7 @@ use crate::create::mount_id;
 use crate::error::On;
 use crate::status::process;
 use crate::store::{Directory, HostMounts};
-use crate::{Container, Error, Id, Record, Status, Store, observe};
+use crate::{Container, Error, Id, Record, Status, Store, hooks, observe};
 use rt_cgroup::Existing;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd};
@@ -23,11 +23,12 @@ pub enum Force {
 /// How long a killed process may take to leave. A core dump or a dying network file system takes its time.
 const LEAVING_SECONDS: u64 = 10;
 
-/// Remove a container that has stopped, or was created and never started; with force, any.
+/// Remove a container that has stopped, or was created and never started; with force, any. `say` gets what poststop hooks
+/// did not do.
 ///
 /// # Errors
 /// [`Error::Forbidden`] for one that runs, [`Error::NoSuchContainer`] without force.
-pub fn delete(store: &Store, id: &Id, force: Force) -> Result<(), Error> {
+pub fn delete(store: &Store, id: &Id, force: Force, say: impl Fn(&str)) -> Result<(), Error> {
     let directory = match store.enter(id) {
         Err(Error::NoSuchContainer { .. }) if force == Force::Yes => return Ok(()),
         directory => directory?,
@@ -54,11 +55,11 @@ pub fn delete(store: &Store, id: &Id, force: Force) -> Result<(), Error> {
     if let Some(pidfd) = &observed.pidfd {
         kill_and_wait(id, &record, pidfd.as_fd())?;
     }
-    clear(directory, &record)
+    clear(directory, &record, say)
 }
 
-/// What is left once the container's first process is gone.
-pub(crate) fn clear(directory: Directory, record: &Record) -> Result<(), Error> {
+/// What is left once the container's first process is gone; and its poststop hooks, whose failure stops nothing.
+pub(crate) fn clear(directory: Directory, record: &Record, say: impl Fn(&str)) -> Result<(), Error> {
     let cgroup = Existing::open(&record.cgroup_paths);
     // A pid namespace of its own has taken its processes along; and a creation that was killed left who knows what.
     if !record.rt.own_pids || record.init_process_pid == 0 {
@@ -68,10 +69,18 @@ pub(crate) fn clear(directory: Directory, record: &Record) -> Result<(), Error> 
         unmount_root(&record.rt.rootfs, mounts)?;
     }
     cgroup.remove()?;
-    directory.remove()
+    directory.remove()?;
+    match record.rt.hooks.as_deref().map(hooks::parse).transpose() {
+        Ok(kept) => {
+            let poststop = kept.map(|hooks| hooks.poststop).unwrap_or_default();
+            hooks::run_all("poststop", &poststop, record, |error| say(&error.to_string()));
+        }
+        Err(error) => say(&error.to_string()),
+    }
+    Ok(())
 }
 
-fn kill_and_wait(id: &Id, record: &Record, pidfd: BorrowedFd<'_>) -> Result<(), Error> {
+pub(crate) fn kill_and_wait(id: &Id, record: &Record, pidfd: BorrowedFd<'_>) -> Result<(), Error> {
     let cgroup = Existing::open(&record.cgroup_paths);
     match pidfd_send_signal(pidfd, Signal::KILL) {
         Ok(()) | Err(rustix::io::Errno::SRCH) => {}

@@ -75,6 +75,17 @@ pub enum Error {
         /// What may have been the reason.
         hint: &'static str,
     },
+    /// clone3(2) said no.
+    #[error("{attempt}: {answer}", answer = words(.errno.raw_os_error()))]
+    NotBorn {
+        /// What was asked of it.
+        attempt: &'static str,
+        /// The kernel's answer.
+        errno: Errno,
+    },
+    /// A hook did not do what it is for. runc's words, which callers look for.
+    #[error("{0}")]
+    Hook(String),
     /// Run rt with more rights.
     #[error("operation not permitted: a container needs {0}, which this process does not have; run rt as root")]
     Right(&'static str),

@@ -4,7 +4,7 @@ use crate::bundle::Bundle;
 use crate::create::facts;
 use crate::{Create, Error};
 use rt_cgroup::{Layout, Settings};
-use rt_plan::{Plan, Spec, Wait};
+use rt_plan::{Pids, Plan, Spec, Wait};
 use rt_wire::Namespace;
 use serde::Serialize;
 use std::fmt;
@@ -34,7 +34,7 @@ pub fn explain(request: &Create) -> Result<Explanation, Error> {
     let bundle = Bundle::open(&request.bundle, request.config.as_deref())?;
     let spec = Spec::parse(&bundle.config)?;
     let (host, layout, place) = facts(&spec, request)?;
-    let asked = request.of_plan(&bundle, Wait::Start, request.preserve, 0);
+    let asked = request.of_plan(&bundle, Wait::Start);
     let plan = rt_plan::create(&spec, &host, &asked)?;
     let limits = if layout == Layout::None {
         Vec::new()
@@ -67,7 +67,7 @@ fn namespaces(plan: &Plan) -> Vec<String> {
 
 fn around(plan: &Plan) -> Vec<String> {
     let mut around = Vec::new();
-    if let Some(path) = &plan.spawn.pid {
+    if let Some(Pids::Path(path)) = &plan.spawn.pid {
         around.push(format!("enter the pid namespace {path} for the clone, and come back"));
     }
     if let Some(offsets) = &plan.spawn.time {

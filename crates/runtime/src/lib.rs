@@ -9,10 +9,16 @@ mod child;
 mod create;
 mod delete;
 mod error;
+mod exec;
 mod explain;
+mod foreground;
+mod hooks;
 mod id;
+mod inherited;
 mod kill;
 mod namespaces;
+mod notify;
+mod pidfd;
 mod probe;
 mod program;
 mod read;
@@ -22,13 +28,13 @@ mod status;
 #[cfg(test)]
 mod step_tests;
 mod store;
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "run and exec have no terminals yet"))]
 mod terminal;
 mod time;
 
 pub use create::{Create, create};
 pub use delete::{Force, delete};
 pub use error::Error;
+pub use exec::{Exec, What, exec};
 pub use explain::{Explanation, explain};
 pub use id::Id;
 pub use kill::{Scope, Signal, kill, parse_signal};

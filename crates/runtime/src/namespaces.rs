@@ -2,12 +2,14 @@
 
 use crate::Error;
 use crate::error::On;
-use rt_plan::Spawn;
+use rt_plan::{Pids, Spawn};
 use rt_sys::ns;
 use rt_wire::Namespace;
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, fstat, open, openat};
 use rustix::io::Errno;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// Open the namespace at `path`, and make sure that it is one of kind `kind`: setns(2) would take a wrong one with
 /// an answer that helps nobody, and nobody checks `pid`'s until the container runs in the wrong one.
@@ -40,18 +42,40 @@ pub(crate) fn must_differ(kind: Namespace, namespace: &OwnedFd) -> Result<(), Er
 /// While it lives, children are born in the namespaces that [`enter`] was told.
 pub(crate) struct Entered {
     back: Vec<(Namespace, OwnedFd)>,
+    processors: Option<CpuSet>,
 }
 
 /// Enter the pid namespace to join and make the time namespace, for children only.
-pub(crate) fn enter(spawn: &Spawn) -> Result<Entered, Error> {
-    let mut entered = Entered { back: Vec::new() };
-    if let Some(path) = &spawn.pid {
-        let namespace = open_namespace(Namespace::Pid, path)?;
-        entered.remember(Namespace::Pid, "/proc/self/ns/pid")?;
-        ns::enter(namespace.as_fd(), Namespace::Pid.flag()).map_err(|errno| Error::Namespace {
-            path: path.clone(),
-            problem: format!("can't be joined: {}", rt_plan::words(errno.raw_os_error())),
-        })?;
+pub(crate) fn enter(spawn: &Spawn, process: Option<BorrowedFd<'_>>) -> Result<Entered, Error> {
+    let mut entered = Entered { back: Vec::new(), processors: None };
+    if spawn.pid.is_some() {
+        // Until it has executed init, the child has our memory, and others live where it is born (CVE-2016-9962).
+        set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(Error::call("keep others out of rt's memory"))?;
+    }
+    match (&spawn.pid, process) {
+        (None, _) => {}
+        (Some(Pids::Path(path)), _) => {
+            let namespace = open_namespace(Namespace::Pid, path)?;
+            entered.remember(Namespace::Pid, "/proc/self/ns/pid")?;
+            ns::enter(namespace.as_fd(), Namespace::Pid.flag()).map_err(|errno| Error::Namespace {
+                path: path.clone(),
+                problem: format!("can't be joined: {}", rt_plan::words(errno.raw_os_error())),
+            })?;
+        }
+        (Some(Pids::Container), Some(process)) => {
+            entered.remember(Namespace::Pid, "/proc/self/ns/pid")?;
+            ns::enter(process, Namespace::Pid.flag()).map_err(|errno| match errno {
+                Errno::SRCH => Error::forbidden("cannot exec in a stopped container"),
+                errno => Error::Call { attempt: "enter the container's pid namespace", errno },
+            })?;
+        }
+        (Some(Pids::Container), None) => unreachable!("only `exec` plans it, and has the process"),
+    }
+    if let Some(mask) = &spawn.processors {
+        let before = sched_getaffinity(None).map_err(Error::call("look up the processors of rt"))?;
+        rt_sys::sched::use_processors(mask)
+            .map_err(Error::call("use the processors of process.execCPUAffinity.initial"))?;
+        entered.processors = Some(before);
     }
     if let Some(offsets) = &spawn.time {
         entered.remember(Namespace::Time, "/proc/self/ns/time")?;
@@ -84,6 +108,9 @@ impl Drop for Entered {
     fn drop(&mut self) {
         for (kind, own) in &self.back {
             let _ = ns::enter(own.as_fd(), kind.flag());
+        }
+        if let Some(before) = &self.processors {
+            let _ = sched_setaffinity(None, before);
         }
     }
 }

@@ -5,28 +5,39 @@ use crate::error::On;
 use rt_cgroup::{Layout, Place};
 use rt_plan::Spec;
 use rt_plan::host::{Cgroups, Hierarchy, Host};
+use rt_plan::spec::Process;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use std::fs;
 use std::path::Path;
 
 /// What this process may do, and what this kernel has, as far as `spec` wants to know it.
 pub(crate) fn host(spec: &Spec<'_>) -> Result<Host, Error> {
+    let process = spec.process.as_ref();
+    let labelled =
+        process.is_some_and(|process| !process.selinux_label.is_empty()) || !spec.linux.mount_label.is_empty();
+    let host = facts(process.is_some_and(|process| !process.apparmor_profile.is_empty()), labelled)?;
+    Ok(Host { kcore: Path::new("/proc/kcore").exists(), ..host })
+}
+
+/// The same for a process that joins a container.
+pub(crate) fn of_process(process: &Process<'_>) -> Result<Host, Error> {
+    facts(!process.apparmor_profile.is_empty(), !process.selinux_label.is_empty())
+}
+
+fn facts(confined: bool, labelled: bool) -> Result<Host, Error> {
     let status = proc_file("/proc/self/status")?;
     let bits = |name: &str| field(&status, name).and_then(|text| u64::from_str_radix(text, 16).ok()).unwrap_or(0);
     let id =
         |name: &str| field(&status, name).and_then(|text| text.split_whitespace().next()?.parse().ok()).unwrap_or(0);
-    let labelled = spec.process.as_ref().is_some_and(|process| !process.selinux_label.is_empty());
     Ok(Host {
         uid: id("Uid:"),
         gid: id("Gid:"),
         permitted: bits("CapEff:"),
         bounding: bits("CapBnd:"),
         ignored_signals: bits("SigIgn:"),
-        apparmor: spec.process.as_ref().is_some_and(|process| !process.apparmor_profile.is_empty()) && apparmor(),
-        selinux: (labelled || !spec.linux.mount_label.is_empty()) && Path::new("/sys/fs/selinux/enforce").exists(),
-        kcore: Path::new("/proc/kcore").exists(),
-        cgroups: Cgroups::None,
-        kernel_mounts: Vec::new(),
+        apparmor: confined && apparmor(),
+        selinux: labelled && Path::new("/sys/fs/selinux/enforce").exists(),
+        ..Host::default()
     })
 }
 

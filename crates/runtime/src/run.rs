@@ -1,12 +1,15 @@
 //! `run`: create and start in one, without anybody to wait for; in the foreground until the program has ended.
 
-use crate::create::{Made, make};
-use crate::delete::clear;
-use crate::{Create, Error, Store};
-use rt_plan::Wait;
-use rt_sys::signal;
-use rustix::fd::{AsFd, BorrowedFd};
-use rustix::process::{Pid, WaitOptions, WaitStatus, set_child_subreaper, wait};
+use crate::bundle::Bundle;
+use crate::create::{Made, make, wants_terminal};
+use crate::delete::{clear, kill_and_wait};
+use crate::foreground::{self, Attended, attend};
+use crate::notify::Notify;
+use crate::terminal::{Holder, Raw};
+use crate::{Create, Error, Id, Store, hooks};
+use rt_plan::{Spec, Wait};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::process::{Pid, set_child_subreaper};
 
 /// What `run` is told beside what `create` is.
 #[derive(Clone, Copy, Debug)]
@@ -34,83 +37,65 @@ pub enum After {
 /// # Errors
 /// Every kind. Nothing is left behind then.
 pub fn run(store: &Store, request: &Create, how: Run, say: impl Fn(&str)) -> Result<u8, Error> {
-    if how.after == After::Start {
-        make(store, request, Wait::Nobody)?.warnings.iter().for_each(|warning| say(warning));
-        return Ok(0);
-    }
-    if how.subreaper {
+    let detached = how.after == After::Start;
+    if !detached && how.subreaper {
         set_child_subreaper(Some(Pid::INIT)).map_err(Error::call("become a subreaper"))?;
     }
-    // Before there is a child, so that no signal and no end of it is missed.
-    signal::set_mask(u64::MAX).map_err(Error::call("block signals"))?;
-    let made = make(store, request, Wait::Nobody)?;
-    // The descriptor not earlier: it could take a number that is to be preserved for the container.
-    let signals = signal::descriptor(u64::MAX).map_err(Error::call("listen for signals"));
-    let status = signals.and_then(|signals| {
-        made.warnings.iter().for_each(|warning| say(warning));
-        let status = foreground(&made, signals.as_fd());
-        // Closed by leaving.
-        std::mem::forget(signals);
-        status
-    });
-    let status = match status {
-        Ok(status) => status,
-        Err(error) => {
-            // Nobody would wait for it any more.
-            let _ = signal::send(made.pidfd.as_fd(), SIGKILL);
-            let _ = clear(made.directory, &made.record);
-            return Err(error);
-        }
-    };
-    if !how.keep {
-        clear(made.directory, &made.record)?;
-    }
-    std::mem::forget(made.pidfd);
-    Ok(status)
-}
-
-/// Forward signals, reap, and wait for the end.
-fn foreground(made: &Made, signals: BorrowedFd<'_>) -> Result<u8, Error> {
-    loop {
-        match signal::read(signals) {
-            Some(SIGCHLD) => {
-                if let Some(status) = reap(made.record.init_process_pid)? {
-                    return Ok(status);
-                }
+    let (mut made, terminal, raw) = begin(store, request, detached, &say)?;
+    made.warnings.iter().for_each(|warning| say(warning));
+    let notify = made.notify.take();
+    match finish(&made, notify, terminal, detached) {
+        Ok(Some(status)) => {
+            // Before anything is said on the terminal.
+            drop(raw);
+            if !how.keep {
+                clear(made.directory, &made.record, say)?;
             }
-            // A resized terminal, and what the kernel tells us alone.
-            Some(SIGWINCH | SIGURG | SIGPIPE) | None => {}
-            // If it is gone already, its end is the next thing we hear.
-            Some(caught) => drop(signal::send(made.pidfd.as_fd(), i32::from(caught))),
+            std::mem::forget(made.pidfd);
+            Ok(status)
+        }
+        Ok(None) => Ok(0),
+        Err(error) => {
+            // Nobody would wait for it any more; or a hook says that it is not to run.
+            let id = Id::parse(&made.record.id)?;
+            kill_and_wait(&id, &made.record, made.pidfd.as_fd())?;
+            clear(made.directory, &made.record, say)?;
+            Err(error)
         }
     }
 }
 
-const SIGKILL: i32 = 9;
-const SIGPIPE: u8 = 13;
-const SIGCHLD: u8 = 17;
-const SIGURG: u8 = 23;
-const SIGWINCH: u8 = 28;
-
-/// Reap whoever has ended: as a subreaper we get the container's orphans. The status if the container's first process
-/// was among them.
-fn reap(init: i32) -> Result<Option<u8>, Error> {
-    loop {
-        match wait(WaitOptions::NOHANG) {
-            Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == init => return Ok(Some(exit_status(status))),
-            Ok(Some(_)) => {}
-            Ok(None) => return Ok(None),
-            Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(Error::Call { attempt: "wait for the container's process", errno }),
-        }
+/// Read the bundle, make the container, and have its terminal if it is ours to show. What was read is forgotten again:
+/// the container may live for years.
+fn begin(
+    store: &Store,
+    request: &Create,
+    detached: bool,
+    say: &impl Fn(&str),
+) -> Result<(Made, Option<OwnedFd>, Option<Raw<'static>>), Error> {
+    let bundle = Bundle::open(&request.bundle, request.config.as_deref())?;
+    let spec = Spec::parse(&bundle.config)?;
+    let holder = Holder::choose(wants_terminal(&spec), request.console_socket.as_deref(), detached)?;
+    let raw = foreground::raw(matches!(holder, Holder::Caller { .. }), say);
+    if !detached {
+        // Before there is a child.
+        foreground::block_signals()?;
     }
+    let made = make(store, request, &bundle, &spec, Wait::Nobody, &holder)?;
+    Ok((made, holder.take()?, raw))
 }
 
-fn exit_status(status: WaitStatus) -> u8 {
-    let code = match (status.exit_status(), status.terminating_signal()) {
-        (Some(code), _) => code,
-        (None, Some(signal)) => 128 + signal,
-        (None, None) => 255,
-    };
-    u8::try_from(code).unwrap_or(255)
+/// What comes after the program's start: hooks, the service manager, and, in the foreground, its end.
+fn finish(made: &Made, notify: Option<Notify>, terminal: Option<OwnedFd>, detached: bool) -> Result<Option<u8>, Error> {
+    let record = &made.record;
+    let pid = record.init_process_pid;
+    if let Some(hooks) = &record.rt.hooks {
+        hooks::run("poststart", &hooks::parse(hooks)?.poststart, record, "running", pid)?;
+    }
+    if detached {
+        notify.map_or(Ok(()), |notify| notify.until_ready(made.pidfd.as_fd()))?;
+        return Ok(None);
+    }
+    let notify = notify.map(Notify::by_signal).transpose()?;
+    attend(Attended { pid, pidfd: made.pidfd.as_fd(), terminal, notify }).map(Some)
 }

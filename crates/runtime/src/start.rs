@@ -1,9 +1,12 @@
 //! `start`: init becomes the program.
 
-use crate::child::answer;
-use crate::{Container, Error, Id, Record, Status, Store, observe};
-use rt_plan::failure;
+use crate::child::{answer, words_of};
+use crate::notify::Notify;
+use crate::status::process;
+use crate::{Container, Error, Force, Id, Record, Status, Store, delete, hooks, observe};
+use rt_plan::{failure, is_hook};
 use rt_wire::Report;
+use rustix::fd::AsFd;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{RecvFlags, recv};
 
@@ -15,6 +18,7 @@ pub fn start(store: &Store, id: &Id) -> Result<(), Error> {
     let container = store.find(id)?;
     allowed(observe(&container)?.status)?;
     let Container { directory, record } = container;
+    let notify = Notify::listen(&directory, record.init_process_pid)?;
     let socket = match directory.connect()? {
         Ok(socket) => socket,
         // Another `start` was faster.
@@ -22,7 +26,7 @@ pub fn start(store: &Store, id: &Id) -> Result<(), Error> {
         Err(Errno::CONNREFUSED) => return allowed(Status::Stopped),
         Err(errno) => return Err(Error::Call { attempt: "connect to the container's init", errno }),
     };
-    let mut bytes = [0u8; Report::LEN];
+    let mut bytes = [0u8; Report::LONGEST];
     let len = match retry_on_intr(|| recv(&socket, &mut bytes, RecvFlags::empty())) {
         Ok((_, len)) => len,
         // Init was killed between accepting us and reading.
@@ -30,10 +34,26 @@ pub fn start(store: &Store, id: &Id) -> Result<(), Error> {
         Err(errno) => return Err(Error::Call { attempt: "listen to the container's init", errno }),
     };
     directory.started()?;
-    match bytes.get(..len) {
-        None | Some([]) => Ok(()),
+    let started = match bytes.get(..len) {
+        None | Some([]) => poststart(&record),
         Some(report) => Err(failed(&record, report)),
+    };
+    if let Err(error) = started {
+        if matches!(error, Error::Hook { .. }) {
+            // runtime.md, "Lifecycle", steps 7 and 9: an error, the container stopped, and on with its destruction.
+            delete(store, id, Force::Yes, |warning| log::warn!("{warning}"))?;
+        }
+        return Err(error);
     }
+    match (notify, process(&record)?) {
+        (Some(notify), Some(process)) => notify.until_ready(process.as_fd()),
+        _ => Ok(()),
+    }
+}
+
+fn poststart(record: &Record) -> Result<(), Error> {
+    let Some(hooks) = &record.rt.hooks else { return Ok(()) };
+    hooks::run("poststart", &hooks::parse(hooks)?.poststart, record, "running", record.init_process_pid)
 }
 
 fn allowed(status: Status) -> Result<(), Error> {
@@ -53,7 +73,9 @@ fn failed(record: &Record, report: &[u8]) -> Error {
             let step = usize::from(step);
             let words = step.checked_sub(tail.first).and_then(|index| tail.steps.get(index));
             let words = words.map_or("start the program", String::as_str);
-            Error::Step(failure(words, part, &answer(part, errno), step + 1, tail.of))
+            let said = words_of(report.get(Report::LEN..).unwrap_or_default());
+            let text = failure(words, part, &answer(part, errno), &said, step + 1, tail.of);
+            if is_hook(words) { Error::Hook(text) } else { Error::Step(text) }
         }
         _ => Error::Call { attempt: "understand the container's init", errno: Errno::BADMSG },
     }

@@ -95,6 +95,13 @@ pub(crate) fn began(pid: Pid) -> Result<Option<u64>, Error> {
     Ok(parse_stat(&stat))
 }
 
+/// The number of a process in the innermost pid namespace that it is in.
+pub(crate) fn inner_number(pid: Pid) -> Result<i32, Error> {
+    let status = crate::probe::proc_file(&format!("/proc/{}/status", pid.as_raw_nonzero()))?;
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+    Ok(numbers.split_whitespace().last().and_then(|number| number.parse().ok()).unwrap_or(0))
+}
+
 /// proc(5): the name may hold anything, so fields count from its last parenthesis. State is the third, start the 22nd.
 fn parse_stat(stat: &str) -> Option<u64> {
     let (_, after) = stat.rsplit_once(") ")?;

@@ -3,7 +3,7 @@
 
 use crate::program;
 use rt_plan::Steps;
-use rt_sys::clone::{Child, Spawn, spawn};
+use rt_sys::clone::{Child, Group, Program, Spawn, spawn};
 use rt_sys::exec::Words;
 use rt_wire::{
     Capabilities, Change, Device, DeviceKind, Enter, Follow, Namespace, Order, Parent, Part, Propagate, Report, Rlimit,
@@ -476,8 +476,12 @@ impl Init {
         let child = spawn(&Spawn {
             namespaces,
             cgroup: None,
-            exe: exe.as_fd(),
+            program: Program::File(exe.as_fd()),
             args: &args,
+            env: &Words::none(),
+            directory: None,
+            group: Group::Same,
+            stdio: None,
             keep: &keep,
             ignored: 0,
             carry_capabilities: namespaces & Namespace::User.flag() != 0,

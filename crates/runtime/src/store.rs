@@ -10,6 +10,7 @@ use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, mkdirat, openat, renameat, unl
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,8 @@ const LONGEST: usize = 16 << 20;
 const STATE: &str = "state.json";
 const NEXT: &str = "state.json.next";
 const SOCKET: &str = "start.sock";
+const NOTIFY: &str = "notify";
+const NOTIFY_SOCKET: &str = "notify/notify.sock";
 
 /// All containers of one `--root`.
 #[derive(Debug)]
@@ -27,7 +30,7 @@ pub struct Store {
 
 /// What is known about a container: facts, never its status, which is observed. The keys at the top are runc's, which
 /// other tools read.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Record {
     /// Its name.
     pub id: String,
@@ -48,7 +51,7 @@ pub struct Record {
 }
 
 /// The rest of a [`Record`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Extra {
     /// The version of this format.
     pub version: u32,
@@ -66,6 +69,12 @@ pub struct Extra {
     pub mounts: Option<HostMounts>,
     /// The last steps of the plan, for `start` to name the one that fails.
     pub tail: Tail,
+    /// What `exec` needs of the config: [`rt_plan::Kept`], read by it alone.
+    #[serde(default)]
+    pub exec: Option<Box<RawValue>>,
+    /// Its hooks for the time after its creation: [`rt_plan::spec::Hooks`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hooks: Option<Box<RawValue>>,
 }
 
 /// What `delete` has to unmount.
@@ -138,6 +147,14 @@ impl Store {
 
     fn path(&self, id: &Id) -> PathBuf {
         self.root.join(id.as_str())
+    }
+
+    /// Where the directory is that the container will see at /run/notify.
+    pub(crate) fn notify_path(&self, id: &Id) -> Result<String, Error> {
+        let path = self.path(id).join(NOTIFY);
+        path.to_str().map(str::to_owned).ok_or_else(|| {
+            Error::Usage(format!("--root {} is not UTF-8, as what is mounted from it has to be", self.root.display()))
+        })
     }
 
     /// The directory of a container that is there.
@@ -263,6 +280,26 @@ impl Directory {
         Ok(socket)
     }
 
+    /// Make the directory that the container will see at /run/notify.
+    pub(crate) fn make_notify(&self) -> Result<(), Error> {
+        mkdirat(&self.fd, NOTIFY, Mode::from_raw_mode(0o755)).on("make", self.path.join(NOTIFY))
+    }
+
+    /// The socket in it, for anybody in the container to write to; none where the container was made without.
+    pub(crate) fn notify_socket(&self) -> Result<Option<OwnedFd>, Error> {
+        let path = self.path.join(NOTIFY_SOCKET);
+        let socket = crate::notify::socket().map_err(Error::call("make a socket"))?;
+        let address = SocketAddrUnix::new(format!("/proc/self/fd/{}/{NOTIFY_SOCKET}", self.fd.as_raw_fd()))
+            .map_err(Error::call("name a socket"))?;
+        match bind(&socket, &address) {
+            Err(Errno::NOENT) => return Ok(None),
+            answer => answer.on("bind the socket", &path)?,
+        }
+        rustix::fs::chmodat(&self.fd, NOTIFY_SOCKET, Mode::from_raw_mode(0o777), AtFlags::empty())
+            .on("open up", &path)?;
+        Ok(Some(socket))
+    }
+
     /// To the init that waits. ENOENT and ECONNREFUSED mean that none does.
     pub(crate) fn connect(&self) -> Result<Result<OwnedFd, Errno>, Error> {
         let socket = seqpacket()?;
@@ -299,6 +336,8 @@ impl Directory {
         if rustix::fs::rmdir(&self.path).is_ok() {
             return Ok(());
         }
+        gone(unlinkat(&self.fd, NOTIFY_SOCKET, AtFlags::empty()), NOTIFY_SOCKET)?;
+        gone(unlinkat(&self.fd, NOTIFY, AtFlags::REMOVEDIR), NOTIFY)?;
         for entry in self.entries()? {
             gone(unlinkat(&self.fd, &*entry, AtFlags::empty()), &entry)?;
         }
@@ -332,9 +371,10 @@ impl Reserved {
 impl Drop for Reserved {
     fn drop(&mut self) {
         let Some(directory) = &self.0 else { return };
-        for name in [SOCKET, NEXT, STATE] {
+        for name in [SOCKET, NEXT, STATE, NOTIFY_SOCKET] {
             let _ = unlinkat(&directory.fd, name, AtFlags::empty());
         }
+        let _ = unlinkat(&directory.fd, NOTIFY, AtFlags::REMOVEDIR);
         let _ = rustix::fs::rmdir(&directory.path);
     }
 }

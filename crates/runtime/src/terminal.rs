@@ -1,9 +1,11 @@
 //! The parent's side of a terminal: got from init, and kept supplied by a runtime in the foreground.
 
 mod end;
+mod holder;
 mod raw;
 mod relay;
 
+pub(crate) use holder::Holder;
 pub(crate) use raw::Raw;
 pub(crate) use relay::Relay;
 
@@ -13,8 +15,8 @@ use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::{Errno, IoSliceMut, retry_on_intr};
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SocketAddrUnix, SocketFlags,
-    SocketType, recvmsg, socket_with,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketAddrUnix, SocketFlags, SocketType,
+    recvmsg, socket_with,
 };
 use std::mem::MaybeUninit;
 use std::path::Path;
@@ -25,14 +27,13 @@ use std::path::Path;
 /// [`Error::Call`] if something else comes, or nothing.
 pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
     let unexpected = |attempt| Error::Call { attempt, errno: Errno::BADMSG };
-    // The kernel fits a second descriptor into the space for one, and closes a third.
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    // With space for a second one, to see that there is none. The kernel closes a third.
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     // The name of the terminal in the container: nothing depends on it.
     let mut name = [0; 64];
-    let received =
-        retry_on_intr(|| recvmsg(socket, &mut [IoSliceMut::new(&mut name)], &mut control, RecvFlags::CMSG_CLOEXEC))
-            .map_err(Error::call("receive the container's terminal"))?;
+    retry_on_intr(|| recvmsg(socket, &mut [IoSliceMut::new(&mut name)], &mut control, RecvFlags::CMSG_CLOEXEC))
+        .map_err(Error::call("receive the container's terminal"))?;
     let mut descriptors = control.drain().flat_map(|message| match message {
         RecvAncillaryMessage::ScmRights(descriptors) => descriptors.collect::<Vec<_>>(),
         _ => Vec::new(),
@@ -40,20 +41,17 @@ pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
     let (Some(master), None) = (descriptors.next(), descriptors.next()) else {
         return Err(unexpected("receive the container's terminal: one descriptor"));
     };
-    if received.flags.contains(ReturnFlags::CTRUNC) {
-        return Err(unexpected("receive the container's terminal: one descriptor"));
-    }
     // TIOCGPTN: only the master of a terminal has an answer.
     rustix::pty::ptsname(&master, Vec::new())
         .map_err(Error::call("receive the container's terminal: the master of one"))?;
     Ok(master)
 }
 
-/// Connect to an engine's --console-socket.
+/// Connect to an engine's socket. `attempt` names it.
 ///
 /// # Errors
 /// [`Error::File`] with the kernel's answer.
-pub(crate) fn connect(path: &Path) -> Result<OwnedFd, Error> {
+pub(crate) fn connect(attempt: &'static str, path: &Path) -> Result<OwnedFd, Error> {
     let flags = SocketFlags::CLOEXEC;
     let socket =
         socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(Error::call("make a socket"))?;
@@ -61,14 +59,12 @@ pub(crate) fn connect(path: &Path) -> Result<OwnedFd, Error> {
     let held;
     let address = match SocketAddrUnix::new(path) {
         Err(Errno::NAMETOOLONG) => {
-            held = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).on("open the console socket", path)?;
+            held = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).on(attempt, path)?;
             SocketAddrUnix::new(format!("/proc/self/fd/{}", held.as_raw_fd()))
         }
         address => address,
     };
-    address
-        .and_then(|address| retry_on_intr(|| rustix::net::connect(&socket, &address)))
-        .on("connect to the console socket", path)?;
+    address.and_then(|address| retry_on_intr(|| rustix::net::connect(&socket, &address))).on(attempt, path)?;
     Ok(socket)
 }
 

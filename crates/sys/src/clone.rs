@@ -4,10 +4,11 @@
 //! What the child does between clone and exec is here, whole, and is system calls only: it runs on the parent's
 //! memory while the parent's thread sleeps.
 
-use crate::exec::{Words, execve_fd, exit};
+use crate::exec::{Words, execve, execve_fd, exit};
 use crate::raw::answer;
 use crate::{fd, signal};
 use core::cell::Cell;
+use core::ffi::CStr;
 use core::mem::MaybeUninit;
 use linux_raw_sys::general::{
     __NR_clone3, CLONE_CLEAR_SIGHAND, CLONE_INTO_CGROUP, CLONE_PIDFD, CLONE_VFORK, CLONE_VM, SIGCHLD, clone_args,
@@ -26,9 +27,17 @@ pub struct Spawn<'a> {
     /// The cgroup v2 directory to be born in.
     pub cgroup: Option<BorrowedFd<'a>>,
     /// The program.
-    pub exe: BorrowedFd<'a>,
-    /// Its argument vector. Its environment is empty.
+    pub program: Program<'a>,
+    /// Its argument vector.
     pub args: &'a Words<'a>,
+    /// Its environment.
+    pub env: &'a Words<'a>,
+    /// Its working directory; none: the caller's.
+    pub directory: Option<BorrowedFd<'a>>,
+    /// Whether it leads a process group of its own, so that it can be killed with its children.
+    pub group: Group,
+    /// Its standard input, output and error; none: the caller's. None of them is a descriptor below 3.
+    pub stdio: Option<[BorrowedFd<'a>; 3]>,
     /// Descriptors that it inherits under their numbers. Others are closed by being close-on-exec.
     pub keep: &'a [BorrowedFd<'a>],
     /// Signals that this process ignores (bit 0 is signal 1), which the child is not to inherit.
@@ -36,6 +45,26 @@ pub struct Spawn<'a> {
     /// Whether the child's capabilities have to be carried over the exec: so for a user that is not root in
     /// the new program's eyes, which is everybody while a user namespace has no id map yet.
     pub carry_capabilities: bool,
+}
+
+/// Where the program is.
+#[derive(Clone, Copy)]
+pub enum Program<'a> {
+    /// The file behind a descriptor.
+    File(BorrowedFd<'a>),
+    /// A path.
+    Path(&'a CStr),
+}
+
+/// Which process group the child is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// The caller's.
+    Same,
+    /// One of its own.
+    Own,
+    /// One of its own, in the foreground of the terminal that is its standard input.
+    Foreground,
 }
 
 /// A child that has executed its program.
@@ -108,8 +137,12 @@ pub fn spawn(spawn: &Spawn<'_>) -> Result<Child, Failure> {
 extern "C" fn child(shared: *const ()) -> ! {
     // SAFETY: `spawn` passed a `Shared` that outlives us.
     let shared = unsafe { &*shared.cast::<Shared<'_>>() };
-    let errno = match prepare(shared.spawn) {
-        Ok(()) => execve_fd(shared.spawn.exe, shared.spawn.args, &Words::none()),
+    let spawn = shared.spawn;
+    let errno = match prepare(spawn) {
+        Ok(()) => match spawn.program {
+            Program::File(file) => execve_fd(file, spawn.args, spawn.env),
+            Program::Path(path) => execve(path, spawn.args, spawn.env),
+        },
         Err(errno) => errno,
     };
     shared.errno.set(errno.raw_os_error());
@@ -117,7 +150,23 @@ extern "C" fn child(shared: *const ()) -> ! {
 }
 
 fn prepare(spawn: &Spawn<'_>) -> Result<(), Errno> {
+    if spawn.group != Group::Same {
+        rustix::process::setpgid(None, None)?;
+    }
+    if spawn.group == Group::Foreground {
+        // Before the mask is emptied: SIGTTOU would stop a process of the background that does this.
+        let [input, ..] = fd::standard();
+        let _ = rustix::termios::tcsetpgrp(input, rustix::process::getpid());
+    }
     signal::set_mask(0)?;
+    if let Some(directory) = spawn.directory {
+        rustix::process::fchdir(directory)?;
+    }
+    if let Some([input, output, errors]) = spawn.stdio {
+        rustix::stdio::dup2_stdin(input)?;
+        rustix::stdio::dup2_stdout(output)?;
+        rustix::stdio::dup2_stderr(errors)?;
+    }
     for number in (1..=64).filter(|number| spawn.ignored >> (number - 1) & 1 == 1) {
         signal::set_default(number)?;
     }

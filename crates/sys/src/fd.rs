@@ -1,9 +1,9 @@
 //! Descriptors: which survive an exec, and which are closed.
 
 use crate::raw::syscall3;
-use linux_raw_sys::general::__NR_close_range;
+use linux_raw_sys::general::{__NR_close_range, __NR_fcntl};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 
@@ -41,6 +41,17 @@ pub fn inherited(number: RawFd) -> Option<OwnedFd> {
     }
     // SAFETY: not negative; ownership is what the caller states, as with `std::os::fd` at a program's start.
     Some(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// SIGIO for this process whenever `fd`, a socket, becomes readable: fcntl(2), F_SETOWN and O_ASYNC.
+pub fn signal_when_readable(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    const F_SETOWN: usize = 8;
+    const O_ASYNC: u32 = 0o20_000;
+    let own = rustix::process::getpid().as_raw_nonzero().get() as usize;
+    // SAFETY: three numbers; a signal is all that follows, and the caller expects it.
+    unsafe { syscall3(__NR_fcntl, fd.as_raw_fd() as usize, F_SETOWN, own) }?;
+    let flags = rustix::fs::fcntl_getfl(fd)?;
+    rustix::fs::fcntl_setfl(fd, flags | OFlags::from_bits_retain(O_ASYNC))
 }
 
 /// Descriptors 0, 1 and 2, open or not.

@@ -8,6 +8,7 @@
 
 pub mod bpf;
 pub mod clone;
+pub mod command;
 pub mod exec;
 pub mod fd;
 pub mod keyring;

@@ -45,6 +45,12 @@ pub fn set_personality(persona: u32) -> Result<(), Errno> {
     unsafe { syscall3(__NR_personality, persona as usize, 0, 0) }.map(drop)
 }
 
+/// `sched_setaffinity(2)` of the calling thread to the processors of `mask`, a bit each, lowest first.
+pub fn use_processors(mask: &[u8]) -> Result<(), Errno> {
+    // SAFETY: the kernel reads the mask's bytes. It wants whole words of them, and is told of no more than there are.
+    unsafe { syscall3(__NR_sched_setaffinity, 0, mask.len(), mask.as_ptr().addr()) }.map(drop)
+}
+
 /// `sched_setaffinity(2)` of the calling thread to all processors; the kernel leaves out what the cpuset does not allow.
 pub fn use_every_processor() -> Result<(), Errno> {
     // 8192 processors: as many as Linux can be built for.

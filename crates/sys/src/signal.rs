@@ -2,7 +2,7 @@
 
 use crate::raw::syscall6;
 use linux_raw_sys::general::{
-    __NR_pidfd_send_signal, __NR_rt_sigaction, __NR_rt_sigprocmask, __NR_signalfd4, SIG_SETMASK,
+    __NR_kill, __NR_pidfd_send_signal, __NR_rt_sigaction, __NR_rt_sigprocmask, __NR_signalfd4, SIG_SETMASK,
 };
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
@@ -43,6 +43,13 @@ pub fn read(signals: BorrowedFd<'_>) -> Option<u8> {
     let mut info = [0u8; 128];
     let len = rustix::io::read(signals, &mut info).ok()?;
     (len == info.len()).then(|| info[0])
+}
+
+/// kill(2) of process `pid`, greater than 0, with signal `number`, real-time ones included.
+pub fn kill(pid: rustix::process::Pid, number: i32) -> Result<(), Errno> {
+    let args = [pid.as_raw_nonzero().get() as usize, number as usize, 0, 0, 0, 0];
+    // SAFETY: two numbers.
+    unsafe { syscall6(__NR_kill, args) }.map(drop)
 }
 
 /// pidfd_send_signal(2) of signal `number`, real-time ones and 0 (which only asks) included.

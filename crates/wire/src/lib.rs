@@ -14,11 +14,11 @@ mod text;
 
 #[cfg(feature = "alloc")]
 pub use message::Writer;
-pub use message::{Field, HELD, Header, PLAN_OFFSET, Reader, STEPS_MAX};
+pub use message::{Field, HELD, Header, NONE, PLAN_OFFSET, Reader, STEPS_MAX};
 pub use print::{Amount, CAPABILITIES, CapabilityNames, LIMITS};
 pub use step::{
-    Capabilities, Change, Device, DeviceKind, Enter, Follow, LabelKind, Namespace, Parent, Part, Propagate, Rlimit,
-    Scheduler, Step, Target, Tree,
+    Capabilities, Change, Device, DeviceKind, Enter, Follow, HookKind, LabelKind, Namespace, Parent, Part, Propagate,
+    Rlimit, Scheduler, Step, Target, Tree,
 };
 pub use talk::{Order, Report};
 pub use text::{Text, Texts};

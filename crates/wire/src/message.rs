@@ -10,6 +10,9 @@ pub const PLAN_OFFSET: u64 = 1 << 16;
 /// As many file systems as init can hold: /proc, /dev, /sys and a procfs of its own, with room. A plan holds no more.
 pub const HELD: usize = 8;
 
+/// No place: a descriptor that a step does without.
+pub const NONE: u8 = u8::MAX;
+
 /// As many steps as a report can number.
 pub const STEPS_MAX: usize = 1 << 16;
 

@@ -1,6 +1,7 @@
 //! Steps in words: what `rt explain` shows, and what an error names.
 
-use crate::step::{Capabilities, Change, Device, DeviceKind, Follow, Propagate, Rlimit, Step, Target, Tree};
+use crate::message::NONE;
+use crate::step::{Capabilities, Change, Device, DeviceKind, Follow, Namespace, Propagate, Rlimit, Step, Target, Tree};
 use crate::text::Text;
 use core::fmt::{self, Display};
 
@@ -12,6 +13,10 @@ impl Display for Step<'_> {
             Self::Undumpable {} => f.write_str("keep others out of init's memory"),
             Self::JoinCgroup { controllers, .. } => write!(f, "join the {controllers} cgroup"),
             Self::JoinNamespace { kind, path, .. } => write!(f, "join the {kind} namespace {path}"),
+            Self::JoinContainer { namespaces, root, .. } => {
+                write!(f, "join the container's namespaces ({})", NamespaceNames(namespaces))?;
+                f.write_str(if root == NONE { "" } else { " and its root" })
+            }
             Self::Unshare { kind } => write!(f, "unshare the {kind} namespace"),
             Self::NewSession {} => f.write_str("start a session"),
             Self::SessionKeyring { name } => write!(f, "join a new session keyring {name}"),
@@ -52,6 +57,11 @@ impl Display for Step<'_> {
             Self::BindDevice { target, device } => write!(f, "bind the host's {target}, {device}"),
             Self::ReopenNull { target } => write!(f, "reopen {target} where stdio is the host's"),
             Self::HideMount { path } => write!(f, "hide {path} of the host"),
+            Self::AwaitHooks {} => f.write_str("wait for the hooks of the host's side"),
+            Self::RunHook { kind, number, path, .. } => write!(f, "run {kind} hook #{number}: {path}"),
+            Self::Terminal { rows: 0, columns: 0, .. } => f.write_str("make a terminal"),
+            Self::Terminal { rows, columns, .. } => write!(f, "make a terminal of {columns} by {rows}"),
+            Self::Console { target } => write!(f, "bind the terminal on {target}"),
             Self::EnterRoot { how } => write!(f, "{how} into the root"),
             Self::RootPropagation { change, tree } => write!(f, "make the root {}{change}", r(tree)),
             Self::OpenProc { hold } => {
@@ -79,6 +89,7 @@ impl Display for Step<'_> {
             Self::EnterDirectory { path } => write!(f, "enter the working directory {path}"),
             Self::VerifyDirectory { path } => write!(f, "verify the working directory {path}"),
             Self::ResetAffinity {} => f.write_str("use every processor that the cgroup allows"),
+            Self::Affinity { mask } => write!(f, "use the processors {}", Processors(mask.bytes())),
             Self::BoundingSet { keep, .. } => write!(f, "keep {} in the bounding set", CapabilityNames(keep)),
             Self::Groups { ids } if ids.is_empty() => f.write_str("drop all additional groups"),
             Self::Groups { ids } => write!(f, "set the additional groups {ids}"),
@@ -93,6 +104,10 @@ impl Display for Step<'_> {
                 Some(name) => write!(f, "exec {}", Text::from(name)),
                 None => f.write_str("exec nothing"),
             },
+            Self::Serve { args, linger, .. } => {
+                let name = args.iter().next().map_or(Text::default(), Text::from);
+                write!(f, "exec {name} as a child, and serve it; others may linger {linger} ms")
+            }
         }
     }
 }
@@ -240,6 +255,46 @@ fn r(tree: Tree) -> &'static str {
     match tree {
         Tree::Top => "",
         Tree::Whole => "r",
+    }
+}
+
+/// The kinds of namespace in a set of `CLONE_NEW*` bits.
+struct NamespaceNames(u32);
+
+impl Display for NamespaceNames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut begun = false;
+        for kind in (0..8).filter_map(Namespace::from_number).filter(|kind| self.0 & kind.flag() != 0) {
+            write!(f, "{}{kind}", if begun { " " } else { "" })?;
+            begun = true;
+        }
+        if begun { Ok(()) } else { f.write_str("none") }
+    }
+}
+
+/// The processors of a mask, a bit each, as cpuset(7) lists them: `0-3,7`.
+struct Processors<'a>(&'a [u8]);
+
+impl Display for Processors<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let has = |number: usize| self.0.get(number / 8).is_some_and(|byte| byte >> (number % 8) & 1 == 1);
+        let mut begun = false;
+        let mut number = 0;
+        while number < self.0.len() * 8 {
+            let first = number;
+            while has(number) {
+                number += 1;
+            }
+            if number > first {
+                write!(f, "{}{first}", if begun { "," } else { "" })?;
+                if number > first + 1 {
+                    write!(f, "-{}", number - 1)?;
+                }
+                begun = true;
+            }
+            number += 1;
+        }
+        Ok(())
     }
 }
 

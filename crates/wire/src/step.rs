@@ -16,6 +16,9 @@ message! {
         JoinCgroup { controllers: Text<'a>, tasks: u8, },
         /// setns(2) into a namespace that the parent has opened and verified.
         JoinNamespace { kind: Namespace, path: Text<'a>, namespace: u8, },
+        /// setns(2) into the namespaces of the container's process, through a pidfd, and its root where that is not the mount
+        /// namespace's (`root` is a place, or 255 for none): `exec`. The root is held from here on.
+        JoinContainer { namespaces: u32, process: u8, root: u8, },
         /// unshare(2), for the cgroup namespace on v1: its root is the cgroup one is in.
         Unshare { kind: Namespace, },
         /// setsid(2): the caller's terminal is not the container's.
@@ -48,6 +51,20 @@ message! {
         ReopenNull { target: Target<'a>, },
         /// --no-pivot: cover a proc or sysfs of the host, which MS_MOVE would leave reachable with nothing masked.
         HideMount { path: Text<'a>, },
+        /// The container stands, but for its root: the parent runs the prestart and createRuntime hooks and writes the
+        /// state that later hooks read.
+        AwaitHooks {},
+        /// A hook of the container's side, to its end: clone3(2), execve(2), poll(2). createContainer before `EnterRoot`,
+        /// so that its path is the host's; startContainer right before the program. `state` is the place of what it reads;
+        /// `output` and `errors` are places, or 255 for none; `seconds` is its time limit, 0 for none.
+        RunHook { kind: HookKind, number: u16, path: Text<'a>, args: Texts<'a>, env: Texts<'a>, seconds: u32, state: u8, output: u8, errors: u8, },
+        /// A terminal of the container's own devpts, as standard input, output and error, and the controlling one:
+        /// TIOCGPTPEER (never a path), dup2(2), TIOCSCTTY. `plain`: it leaves a line's end as it is, which the caller's own
+        /// terminal takes care of. Its master goes to the socket at place `socket`. After the session is
+        /// the container's own, and after the mounts.
+        Terminal { ptmx: Target<'a>, socket: u8, rows: u16, columns: u16, plain: bool, uid: u32, },
+        /// The terminal bound on /dev/console: open_tree(2) of its descriptor, move_mount(2) (CVE-2025-52565).
+        Console { target: Target<'a>, },
         /// Make the held tree the root: pivot_root(2), or mount(2) MS_MOVE and chroot(2), or chroot(2) alone.
         /// From here on no path of the host can be named.
         EnterRoot { how: Enter, },
@@ -98,6 +115,8 @@ message! {
         VerifyDirectory { path: Text<'a>, },
         /// Use every processor that the cgroup allows, whatever the caller was bound to: sched_setaffinity(2).
         ResetAffinity {},
+        /// Use the processors of this mask and no others: sched_setaffinity(2). process.execCPUAffinity.
+        Affinity { mask: Text<'a>, },
         /// prctl(2), PR_CAPBSET_DROP of each capability in `lose`; `keep` is what stays. While CAP_SETPCAP is there.
         BoundingSet { keep: u64, lose: u64, },
         /// setgroups(2).
@@ -121,6 +140,9 @@ message! {
         /// execve(2). `path` is searched for a name without a slash; HOME comes from the container's passwd for
         /// `home` (a user's number, as text; empty: it is in `env`).
         Exec { args: Texts<'a>, env: Texts<'a>, path: Text<'a>, home: Text<'a>, },
+        /// The same in a child, and stay as what adopts, reaps, and passes signals on (`--init`). When the program has
+        /// ended, others have `linger` milliseconds to end too.
+        Serve { args: Texts<'a>, env: Texts<'a>, path: Text<'a>, home: Text<'a>, linger: u32, },
     }
 }
 
@@ -366,6 +388,16 @@ closed! {
 }
 
 closed! {
+    /// The hooks that init runs.
+    pub enum HookKind {
+        /// Before `EnterRoot`.
+        CreateContainer = 0 => "createContainer",
+        /// Before the program.
+        StartContainer = 1 => "startContainer",
+    }
+}
+
+closed! {
     /// Whose label.
     pub enum LabelKind {
         /// process.apparmorProfile.
@@ -410,6 +442,16 @@ closed! {
         Message = 14 => "read the plan",
         /// A name without a slash is in no directory of PATH.
         NotInPath = 15 => "executable file not found in $PATH",
+        /// A hook left with a status that is not 0; the number is the status.
+        Status = 20 => "exit status",
+        /// A hook was ended by a signal; the number is the signal.
+        Signal = 21 => "ended by signal",
+        /// A hook took longer than it may.
+        Late = 22 => "it was killed when its time limit had passed",
+        /// The terminal's master could not be handed over.
+        Send = 23 => "send its master",
+        /// TIOCSCTTY.
+        Control = 24 => "make it the controlling terminal",
         /// Init's own mistake: it panicked; the number is the line.
         Panic = 16 => "init panicked",
         /// Reading what `start` or the parent says.

@@ -5,6 +5,8 @@
 //!   clone3 ───────────────────────────▶  reads its plan
 //!   id maps ── Proceed ───────────────▶  AwaitParent (only where there is a map to write)
 //!   ◀─────────────────────── Warning ──  a limit that could not be raised (any number)
+//!   ◀──────────────────────── Hooks ──  (only where there are hooks before the root is entered)
+//!   runs them ── Proceed ─────────────▶
 //!   ◀───────────────────────── Ready ──  everything but the program itself
 //!   state.json ── Proceed ────────────▶  waits for `start` on its listener, or goes on (`rt run`)
 //!   ◀── end of file, or Failed ────────  exec closes the socket: end of file means running
@@ -12,6 +14,8 @@
 //! rt start ── connects ───────────────▶  accepts
 //!   ◀── end of file, or Failed ────────
 //! ```
+//! What a hook has said last follows the `Failed` that names it, in the same datagram.
+//!
 //! A parent that dies is an end of file too: init then leaves, and with it everything it has made.
 
 use crate::step::Part;
@@ -21,6 +25,8 @@ use crate::step::Part;
 pub enum Report {
     /// All steps before `Ready` are done.
     Ready,
+    /// All steps before `AwaitHooks` are done.
+    Hooks,
     /// Step `step` failed, and init with it.
     Failed {
         /// Its place in the plan, from 0.
@@ -49,8 +55,10 @@ pub enum Order {
 }
 
 impl Report {
-    /// Bytes of a datagram.
+    /// Bytes of a datagram, without the text that may follow.
     pub const LEN: usize = 12;
+    /// Bytes of the longest.
+    pub const LONGEST: usize = 512;
 
     /// As a datagram.
     pub fn encode(self) -> [u8; Self::LEN] {
@@ -58,6 +66,7 @@ impl Report {
             Self::Ready => (1u8, Part::Whole, 0u16, 0i32, 0u32),
             Self::Failed { step, part, errno } => (2, part, step, errno, 0),
             Self::Warning { step, errno, value } => (3, Part::Whole, step, errno, value),
+            Self::Hooks => (4, Part::Whole, 0, 0, 0),
         };
         let [s0, s1] = step.to_le_bytes();
         let [e0, e1, e2, e3] = errno.to_le_bytes();
@@ -67,13 +76,14 @@ impl Report {
 
     /// From a datagram; `None` if it is none of ours.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let &[kind, part, s0, s1, e0, e1, e2, e3, v0, v1, v2, v3] = bytes else { return None };
+        let &[kind, part, s0, s1, e0, e1, e2, e3, v0, v1, v2, v3, ..] = bytes else { return None };
         let step = u16::from_le_bytes([s0, s1]);
         let errno = i32::from_le_bytes([e0, e1, e2, e3]);
         match kind {
             1 => Some(Self::Ready),
             2 => Some(Self::Failed { step, part: Part::from_number(part)?, errno }),
             3 => Some(Self::Warning { step, errno, value: u32::from_le_bytes([v0, v1, v2, v3]) }),
+            4 => Some(Self::Hooks),
             _ => None,
         }
     }
@@ -101,6 +111,7 @@ mod tests {
     fn a_report_survives_its_datagram() {
         for report in [
             Report::Ready,
+            Report::Hooks,
             Report::Failed { step: 700, part: Part::Attach, errno: 2 },
             Report::Warning { step: 3, errno: 1, value: 20_000 },
         ] {

@@ -1,6 +1,6 @@
 //! What a config must not say: the rules of the runtime-spec and runc's validator, each with a line of its own.
 
-use super::parse::{Hooks, Spec};
+use super::parse::{Process, Spec};
 use crate::Error;
 use crate::error::invalid;
 use crate::namespaces::kind;
@@ -11,7 +11,11 @@ pub(super) fn check(spec: &Spec<'_>) -> Result<(), Error> {
         return Err(Error::Missing { field: "root.path", why: "a container needs a root file system" });
     }
     unsupported(spec)?;
-    process(spec)?;
+    match &spec.process {
+        Some(known) => process(known)?,
+        None => return Err(Error::Missing { field: "process", why: "there would be nothing to start" }),
+    }
+    hooks(spec)?;
     namespaces(spec)?;
     sysctl(spec)
 }
@@ -37,12 +41,6 @@ fn unsupported(spec: &Spec<'_>) -> Result<(), Error> {
     let refuse = |field: &str, what| Err(Error::Unsupported { field: field.to_owned(), what });
     if linux.seccomp.is_some() {
         return refuse("linux.seccomp", "a seccomp filter");
-    }
-    if let Some(hook) = spec.hooks.as_ref().and_then(first_hook) {
-        return refuse(&format!("hooks.{hook}"), "a hook");
-    }
-    if spec.process.as_ref().is_some_and(|process| process.terminal) {
-        return refuse("process.terminal", "a terminal");
     }
     if linux.namespaces.iter().any(|namespace| &*namespace.kind == "user") {
         return refuse("linux.namespaces", "a user namespace");
@@ -70,22 +68,22 @@ fn unsupported(spec: &Spec<'_>) -> Result<(), Error> {
     }
 }
 
-fn first_hook(hooks: &Hooks) -> Option<&'static str> {
-    let kinds = [
-        ("prestart", &hooks.prestart),
-        ("createRuntime", &hooks.create_runtime),
-        ("createContainer", &hooks.create_container),
-        ("startContainer", &hooks.start_container),
-        ("poststart", &hooks.poststart),
-        ("poststop", &hooks.poststop),
-    ];
-    kinds.into_iter().find(|(_, hooks)| !hooks.is_empty()).map(|(name, _)| name)
+fn hooks(spec: &Spec<'_>) -> Result<(), Error> {
+    for (kind, hooks) in spec.hooks.kinds() {
+        for (index, hook) in hooks.iter().enumerate() {
+            let field = format!("hooks.{kind}[{index}]");
+            if !hook.path.starts_with('/') {
+                return Err(invalid(format!("{field}.path"), format!("\"{}\" is not an absolute path", hook.path)));
+            }
+            if hook.timeout.is_some_and(|timeout| !(1..=i64::from(u32::MAX)).contains(&timeout)) {
+                return Err(invalid(format!("{field}.timeout"), "a time limit is greater than zero seconds"));
+            }
+        }
+    }
+    Ok(())
 }
 
-fn process(spec: &Spec<'_>) -> Result<(), Error> {
-    let Some(process) = &spec.process else {
-        return Err(Error::Missing { field: "process", why: "there would be nothing to start" });
-    };
+pub(super) fn process(process: &Process<'_>) -> Result<(), Error> {
     if process.args.is_empty() {
         return Err(invalid("process.args", "args must not be empty: its first word is the program"));
     }

@@ -10,7 +10,7 @@ mod text;
 
 pub(crate) use check::dotted;
 pub use parse::{
-    Annotations, Capabilities, Device, IoPriority, LONGEST, Linux, Mount, Namespace, Personality, Process, Rlimit,
-    Root, Scheduler, Spec, TimeOffset, User,
+    Annotations, Capabilities, ConsoleSize, CpuAffinity, Device, Hook, Hooks, IoPriority, LONGEST, Linux, Mount,
+    Namespace, Personality, Process, Rlimit, Root, Scheduler, Spec, TimeOffset, User,
 };
 pub use text::Str;

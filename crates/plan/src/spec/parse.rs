@@ -4,8 +4,8 @@ use super::check;
 use super::resources::Resources;
 use super::text::Str;
 use crate::Error;
-use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Bytes of the largest config that is read. Kubernetes' largest are below one MiB; memory for more is the caller's to
@@ -33,7 +33,9 @@ pub struct Spec<'a> {
     pub hostname: Str<'a>,
     /// The container's NIS domain name; empty for as it is.
     pub domainname: Str<'a>,
-    pub(super) hooks: Option<Hooks>,
+    /// Programs to run at points of its life.
+    #[serde(deserialize_with = "or_default")]
+    pub hooks: Hooks<'a>,
     /// What callers note.
     #[serde(deserialize_with = "or_default")]
     pub annotations: Annotations<'a>,
@@ -55,11 +57,14 @@ pub struct Root<'a> {
 }
 
 /// `process`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Process<'a> {
+    /// Whether it has a terminal.
     #[serde(deserialize_with = "or_default")]
-    pub(super) terminal: bool,
+    pub terminal: bool,
+    /// The terminal's size.
+    pub console_size: Option<ConsoleSize>,
     /// Who it is.
     #[serde(deserialize_with = "or_default")]
     pub user: User,
@@ -71,9 +76,8 @@ pub struct Process<'a> {
     pub env: Vec<Str<'a>>,
     /// The working directory: absolute.
     pub cwd: Str<'a>,
-    /// The five sets; absent: none.
-    #[serde(deserialize_with = "or_default")]
-    pub capabilities: Capabilities<'a>,
+    /// The five sets; absent: none, or the container's for a process that `exec` starts.
+    pub capabilities: Option<Capabilities<'a>>,
     /// Resource limits.
     #[serde(deserialize_with = "or_default")]
     pub rlimits: Vec<Rlimit<'a>>,
@@ -90,10 +94,35 @@ pub struct Process<'a> {
     pub io_priority: Option<IoPriority<'a>>,
     /// Policy and parameters.
     pub scheduler: Option<Scheduler<'a>>,
+    /// Processors, where `exec` starts it.
+    #[serde(rename = "execCPUAffinity")]
+    pub exec_cpu_affinity: Option<CpuAffinity<'a>>,
+}
+
+/// `process.consoleSize`, in characters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct ConsoleSize {
+    /// Rows.
+    pub height: u16,
+    /// Columns.
+    pub width: u16,
+}
+
+/// `process.execCPUAffinity`: lists of processors, as `0-3,7`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct CpuAffinity<'a> {
+    /// Until it is in the container's cgroup; empty: whatever.
+    #[serde(borrow)]
+    pub initial: Str<'a>,
+    /// From then on; empty: whatever.
+    #[serde(rename = "final")]
+    pub last: Str<'a>,
 }
 
 /// `process.user`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct User {
     /// User, as the container sees it.
@@ -108,7 +137,7 @@ pub struct User {
 }
 
 /// `process.capabilities`. Names, as they are: an unknown one is a warning.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Capabilities<'a> {
     /// What the process and its children may ever have.
@@ -129,7 +158,7 @@ pub struct Capabilities<'a> {
 }
 
 /// One of `process.rlimits`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Rlimit<'a> {
     /// `RLIMIT_NOFILE`.
     #[serde(rename = "type", borrow)]
@@ -141,7 +170,7 @@ pub struct Rlimit<'a> {
 }
 
 /// `process.ioPriority`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub struct IoPriority<'a> {
     /// `IOPRIO_CLASS_BE`.
@@ -152,7 +181,7 @@ pub struct IoPriority<'a> {
 }
 
 /// `process.scheduler`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Scheduler<'a> {
     /// `SCHED_OTHER`.
@@ -272,7 +301,7 @@ pub struct Device<'a> {
 }
 
 /// `linux.personality`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Personality<'a> {
     /// `LINUX` or `LINUX32`.
@@ -293,22 +322,59 @@ pub struct TimeOffset {
     pub nanosecs: u32,
 }
 
-/// `hooks`: in this version only whether there are any.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// `hooks`, in the order in which a container meets them.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Hooks {
+pub struct Hooks<'a> {
+    /// On the host's side, before the root is entered. Deprecated, and what docker uses.
+    #[serde(borrow, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    pub prestart: Vec<Hook<'a>>,
+    /// On the host's side, before the root is entered.
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    pub create_runtime: Vec<Hook<'a>>,
+    /// In the container's namespaces, before the root is entered.
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    pub create_container: Vec<Hook<'a>>,
+    /// In the container, right before its program.
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    pub start_container: Vec<Hook<'a>>,
+    /// On the host's side, once the program runs.
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    pub poststart: Vec<Hook<'a>>,
+    /// On the host's side, once nothing of the container is left.
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    pub poststop: Vec<Hook<'a>>,
+}
+
+impl Hooks<'_> {
+    /// Each kind with its name.
+    pub fn kinds(&self) -> [(&'static str, &[Hook<'_>]); 6] {
+        [
+            ("prestart", &self.prestart),
+            ("createRuntime", &self.create_runtime),
+            ("createContainer", &self.create_container),
+            ("startContainer", &self.start_container),
+            ("poststart", &self.poststart),
+            ("poststop", &self.poststop),
+        ]
+    }
+}
+
+/// One hook.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Hook<'a> {
+    /// The program: absolute.
+    #[serde(borrow)]
+    pub path: Str<'a>,
+    /// Its argument vector, its own name included; none: its path.
     #[serde(deserialize_with = "or_default")]
-    pub(super) prestart: Vec<IgnoredAny>,
+    pub args: Vec<Str<'a>>,
+    /// Its whole environment: `NAME=value`.
     #[serde(deserialize_with = "or_default")]
-    pub(super) create_runtime: Vec<IgnoredAny>,
-    #[serde(deserialize_with = "or_default")]
-    pub(super) create_container: Vec<IgnoredAny>,
-    #[serde(deserialize_with = "or_default")]
-    pub(super) start_container: Vec<IgnoredAny>,
-    #[serde(deserialize_with = "or_default")]
-    pub(super) poststart: Vec<IgnoredAny>,
-    #[serde(deserialize_with = "or_default")]
-    pub(super) poststop: Vec<IgnoredAny>,
+    pub env: Vec<Str<'a>>,
+    /// Seconds that it may take.
+    pub timeout: Option<i64>,
 }
 
 /// Go writes `null` for an empty list, and reads it as one.
@@ -332,6 +398,29 @@ impl<'a> Spec<'a> {
         let spec: Self = serde_json::from_slice(bytes).map_err(|error| explain(bytes, &error))?;
         check::check(&spec)?;
         Ok(spec)
+    }
+}
+
+impl<'a> Process<'a> {
+    /// Parse and check what `exec --process` is given.
+    ///
+    /// # Errors
+    /// As [`Spec::parse`].
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
+        if let Some(byte) = nul(bytes) {
+            return Err(Error::Nul { byte });
+        }
+        let process: Self = serde_json::from_slice(bytes).map_err(|error| explain(bytes, &error))?;
+        process.check()?;
+        Ok(process)
+    }
+
+    /// Whether it can be started.
+    ///
+    /// # Errors
+    /// The field that is missing or impossible.
+    pub fn check(&self) -> Result<(), Error> {
+        check::process(self)
     }
 }
 

@@ -170,7 +170,24 @@ fn config(dice: &mut Dice) -> Value {
         config["hostname"] = json!("web");
         config["domainname"] = json!(dice.one(&["", "example.org"]));
     }
+    if dice.rarely(3) {
+        config["hooks"] = hooks(dice);
+    }
+    if dice.rarely(4) {
+        config["annotations"] = json!({ "run.oci.hooks.stderr": "/var/log/hooks", "run.rt.init": "linger=100" });
+    }
     config
+}
+
+fn hooks(dice: &mut Dice) -> Value {
+    let kinds = ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
+    let mut hooks = Map::new();
+    for kind in dice.some(&kinds) {
+        let path = dice.one(&["/bin/hook", "/srv/a hook"]);
+        let one = json!({ "path": path, "args": dice.some(&["hook", "--set"]), "env": dice.some(&["A=1", "B="]) });
+        hooks.insert(kind.into(), json!(vec![one; dice.below(3)]));
+    }
+    Value::Object(hooks)
 }
 
 fn process(dice: &mut Dice) -> Value {
@@ -202,6 +219,13 @@ fn process(dice: &mut Dice) -> Value {
     if dice.rarely(4) {
         process["scheduler"] = json!({ "policy": "SCHED_FIFO", "priority": 5 });
         process["ioPriority"] = json!({ "class": "IOPRIO_CLASS_IDLE", "priority": 0 });
+    }
+    if dice.rarely(3) {
+        process["terminal"] = json!(true);
+        process["consoleSize"] = dice.one(&[&Value::Null, &json!({ "height": 50, "width": 132 })]).clone();
+    }
+    if dice.rarely(6) {
+        process["execCPUAffinity"] = json!({ "initial": "0-3", "final": dice.one(&["", "1,5-6"]) });
     }
     if dice.rarely(6) {
         process["apparmorProfile"] = json!("rt-default");
@@ -278,5 +302,8 @@ fn request(dice: &mut Dice) -> Request {
         keep_keyring: dice.rarely(4),
         preserved: listen + dice.one(&[0, 0, 1]),
         listen,
+        shown: dice.one(&[None, Some((24, 80))]),
+        serve: dice.one(&[None, None, None, Some(500)]),
+        notify: dice.rarely(4).then(|| "/run/rt/web/notify".to_owned()),
     }
 }

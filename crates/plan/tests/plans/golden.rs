@@ -6,7 +6,7 @@
 //!     UPDATE_GOLDEN=1 cargo test -p rt-plan --test plans golden     # after a change on purpose
 
 use crate::hosts;
-use rt_plan::{Host, Join, Plan, Request, Spec, Wait, create};
+use rt_plan::{Error, Host, Join, Kept, Pids, Plan, Request, Spec, Wait, create, exec};
 use rt_wire::Namespace;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -158,6 +158,49 @@ fn devices() {
 }
 
 #[test]
+fn hooks_and_terminal() {
+    let mut config = read("../../config.example.json");
+    config["process"]["terminal"] = json!(true);
+    config["process"]["consoleSize"] = json!({ "height": 24, "width": 80 });
+    let hook = |path: &str, timeout: Value| json!({ "path": path, "args": ["hook", "-v"], "env": ["A=1"], "timeout": timeout });
+    config["hooks"] = json!({
+        "prestart": [hook("/usr/bin/prestart", json!(5))],
+        "createRuntime": [hook("/usr/bin/create-runtime", Value::Null)],
+        "createContainer": [hook("/usr/bin/one", json!(1)), hook("/usr/bin/two", Value::Null)],
+        "startContainer": [hook("/bin/inside", Value::Null)],
+        "poststart": [hook("/usr/bin/poststart", Value::Null)],
+        "poststop": [hook("/usr/bin/poststop", Value::Null)],
+    });
+    let mut named = config.clone();
+    named["annotations"] = json!({ "run.oci.hooks.stdout": "/var/log/out", "run.oci.hooks.stderr": "/var/log/err" });
+    let serve = Request { serve: Some(500), ..request() };
+    Golden::new("hooks")
+        .section("every kind of hook, and a terminal", &config, &hosts::root_on_v2(), &request())
+        .section("hooks with files for what they say", &named, &hosts::root_on_v2(), &request())
+        .section("a built-in init", &read("../../config.example.json"), &hosts::root_on_v2(), &serve)
+        .compare();
+}
+
+#[test]
+fn exec_plans() {
+    let config = read("../../config.example.json");
+    let mut other = config.clone();
+    other["process"] = json!({
+        "terminal": true, "args": ["sh"], "cwd": "/tmp", "env": ["PATH=/bin"], "user": { "uid": 1000, "gid": 1000 },
+        "oomScoreAdj": 100, "apparmorProfile": "rt-default", "execCPUAffinity": { "initial": "0", "final": "0-1" },
+    });
+    let mut shared = config.clone();
+    shared["linux"] = json!({ "namespaces": [{ "type": "uts" }] });
+    let wait = Request { wait: Wait::Nobody, ..request() };
+    let apparmor = Host { apparmor: true, ..hosts::root_on_v1() };
+    Golden::new("exec")
+        .exec("as the container's own process", &config, &hosts::root_on_v2(), &wait)
+        .exec("another one, on v1", &other, &apparmor, &wait)
+        .exec("into a container that has little of its own", &shared, &hosts::root_on_v2(), &wait)
+        .compare();
+}
+
+#[test]
 fn every_golden_file_is_compared() {
     let source = include_str!("golden.rs");
     for entry in fs::read_dir(directory()).expect("the directory of golden files") {
@@ -200,8 +243,16 @@ impl Golden {
         Self { path: directory().join(name).with_extension("txt"), text: String::new(), first: Vec::new() }
     }
 
-    fn section(mut self, title: &str, config: &Value, host: &Host, request: &Request) -> Self {
-        let lines = print(&config.to_string(), host, request);
+    fn section(self, title: &str, config: &Value, host: &Host, request: &Request) -> Self {
+        self.lines(title, print(&config.to_string(), host, request))
+    }
+
+    /// The process of `config`, started in a container of `config`.
+    fn exec(self, title: &str, config: &Value, host: &Host, request: &Request) -> Self {
+        self.lines(title, print_exec(&config.to_string(), host, request))
+    }
+
+    fn lines(mut self, title: &str, lines: Vec<String>) -> Self {
         let refused = lines.len() == 1;
         if refused {
             let _ = writeln!(self.text, "\n== {title}\n{}", lines.join("\n"));
@@ -235,7 +286,15 @@ impl Golden {
 
 /// How init is born, what the user is told, and the steps with their numbers.
 fn print(config: &str, host: &Host, request: &Request) -> Vec<String> {
-    let planned = Spec::parse(config.as_bytes()).and_then(|spec| create(&spec, host, request));
+    written(Spec::parse(config.as_bytes()).and_then(|spec| create(&spec, host, request)))
+}
+
+fn print_exec(config: &str, host: &Host, request: &Request) -> Vec<String> {
+    let spec = Spec::parse(config.as_bytes()).expect("a config");
+    written(exec(&Kept::of(&spec, request), spec.process.as_ref().expect("one"), host, request))
+}
+
+fn written(planned: Result<Plan, Error>) -> Vec<String> {
     let plan = match planned {
         Ok(plan) => plan,
         Err(error) => return vec![format!("refused: {error}")],
@@ -262,13 +321,22 @@ fn spawn(plan: &Plan) -> Vec<String> {
     let known = KINDS.iter().fold(0, |bits, kind| bits | kind.flag());
     assert_eq!(plan.spawn.namespaces & !known, 0, "only namespaces are made");
     let mut lines = vec![format!("clone: new {}", if new.is_empty() { "nothing".into() } else { new.join(" ") })];
-    lines.extend(plan.spawn.pid.iter().map(|path| format!("around the clone: in the pid namespace {path}")));
+    lines.extend(plan.spawn.pid.iter().map(|pids| match pids {
+        Pids::Path(path) => format!("around the clone: in the pid namespace {path}"),
+        Pids::Container => "around the clone: in the container's pid namespace".to_owned(),
+    }));
+    lines.extend(plan.spawn.processors.iter().map(|mask| format!("around the clone: on the processors {mask:?}")));
     lines.extend(
         plan.spawn.time.iter().map(|offsets| format!("around the clone: in a new time namespace, offsets {offsets:?}")),
     );
     lines.extend(plan.spawn.inherited.iter().enumerate().map(|(place, join)| match join {
         Join::Namespace { kind, path } => format!("inherits {place}: the {kind} namespace {path}"),
         Join::Cgroup { controllers } => format!("inherits {place}: the tasks file of the {controllers} cgroup"),
+        Join::Terminal => format!("inherits {place}: the socket that gets the terminal"),
+        Join::State { status } => format!("inherits {place}: the state, {status}"),
+        Join::Output { path, annotation } => format!("inherits {place}: {path}, by {annotation}"),
+        Join::Process => format!("inherits {place}: the container's process"),
+        Join::Root => format!("inherits {place}: its root"),
     }));
     if plan.mounts_stay {
         lines.push(format!("mounts stay below {}", plan.rootfs));

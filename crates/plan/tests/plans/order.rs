@@ -1,8 +1,8 @@
 //! What holds for the order of every plan, whatever the config says.
 
 use crate::generate::{Case, case};
-use rt_plan::{Plan, Request, Spec, Steps, Wait, create};
-use rt_wire::{Enter, Step, Target};
+use rt_plan::{Kept, Plan, Request, Spec, Steps, Wait, create, exec};
+use rt_wire::{Enter, HookKind, NONE, Step, Target};
 use std::collections::BTreeSet;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -69,14 +69,14 @@ fn the_plans_have_nearly_every_step() {
     let kinds: BTreeSet<_> =
         steps.filter_map(|step| format!("{step:?}").split(' ').next().map(str::to_owned)).collect();
     // Else what is said below is said of little.
-    assert!(kinds.len() >= 48, "{kinds:?}");
+    assert!(kinds.len() >= 54, "{kinds:?}");
 }
 
 #[test]
 fn a_plan_ends_with_closing_descriptors_and_exec() {
     every_plan(|plan, _| {
         let last = plan.steps.len() - 1;
-        assert_eq!(place(plan, is!(Exec)), last);
+        assert_eq!(place(plan, is!(Exec | Serve)), last);
         assert_eq!(place(plan, is!(CloseDescriptors)), last - 1);
     });
 }
@@ -88,7 +88,14 @@ fn a_plan_reports_once_and_waits_for_whom_it_was_told_to() {
         assert_eq!(places(plan, is!(AwaitStart)).len(), usize::from(case.request.wait == Wait::Start));
         // What comes after is `start`'s to tell: nothing there may fail for a reason that `create` could have known.
         let after = places(plan, |step| {
-            !matches!(step, Step::AwaitStart { .. } | Step::CloseDescriptors { .. } | Step::Exec { .. })
+            !matches!(
+                step,
+                Step::AwaitStart { .. }
+                    | Step::RunHook { kind: HookKind::StartContainer, .. }
+                    | Step::CloseDescriptors { .. }
+                    | Step::Exec { .. }
+                    | Step::Serve { .. }
+            )
         });
         assert_eq!(after.last(), Some(&ready));
     });
@@ -205,6 +212,8 @@ fn rights_are_given_up_in_the_order_in_which_they_are_needed() {
             | Hostname
             | Domainname
             | LoopbackUp
+            | Terminal
+            | Console
             | Limit
             | OomScore
             | Schedule
@@ -224,19 +233,65 @@ fn the_mask_of_the_process_is_set_when_nothing_is_made_any_more() {
 }
 
 #[test]
-fn every_inherited_descriptor_is_used_once() {
+fn every_inherited_descriptor_is_used_and_no_other() {
     every_plan(|plan, _| {
-        let mut used: Vec<usize> = plan
-            .steps
-            .iter()
-            .filter_map(|step| match step {
-                Step::JoinNamespace { namespace, .. } => Some(usize::from(namespace)),
-                Step::JoinCgroup { tasks, .. } => Some(usize::from(tasks)),
-                _ => None,
-            })
-            .collect();
-        used.sort_unstable();
-        assert_eq!(used, (0..plan.spawn.inherited.len()).collect::<Vec<_>>());
+        let places = plan.steps.iter().flat_map(|step| match step {
+            Step::JoinNamespace { namespace, .. } => vec![namespace],
+            Step::JoinCgroup { tasks, .. } => vec![tasks],
+            Step::Terminal { socket, .. } => vec![socket],
+            Step::RunHook { state, output, errors, .. } => vec![state, output, errors],
+            _ => Vec::new(),
+        });
+        let used: BTreeSet<usize> = places.filter(|place| *place != NONE).map(usize::from).collect();
+        assert_eq!(used, (0..plan.spawn.inherited.len()).collect());
+    });
+}
+
+#[test]
+fn hooks_run_where_their_program_is_looked_up() {
+    every_plan(|plan, _| {
+        let of = |kind| move |step: &Step<'_>| matches!(step, Step::RunHook { kind: found, .. } if *found == kind);
+        let (create, start) = (of(HookKind::CreateContainer), of(HookKind::StartContainer));
+        assert_before(plan, is!(Mount | Bind | MakeDevice | Symlink), is!(AwaitHooks));
+        assert_before(plan, is!(AwaitHooks), create);
+        assert_before(plan, create, is!(EnterRoot));
+        // As the user, and when nobody waits any more: right before the program.
+        assert_before(plan, is!(Ready | AwaitStart | CapabilitySets | Umask), start);
+        assert_before(plan, start, is!(CloseDescriptors));
+    });
+}
+
+#[test]
+fn a_terminal_is_made_in_a_session_of_its_own_and_inside_the_root() {
+    every_plan(|plan, _| {
+        assert_before(plan, is!(NewSession | EnterRoot), is!(Terminal));
+        assert_before(plan, is!(Terminal), is!(Console));
+        assert_before(plan, is!(Console), is!(ReadOnlyRoot | RootPropagation | OwnStdio));
+        assert_eq!(places(plan, is!(Terminal)).len(), places(plan, is!(Console)).len());
+    });
+}
+
+/// One process, made in two ways: what `exec` ends with is what `create` ends with, but for the waiting.
+#[test]
+fn exec_becomes_a_process_as_create_does() {
+    every_plan(|created, case| {
+        let spec = Spec::parse(case.config.as_bytes()).expect("as before");
+        let process = spec.process.as_ref().expect("as before");
+        let request = Request { notify: None, listen: 0, ..case.request.clone() };
+        let plan =
+            exec(&Kept::of(&spec, &case.request), process, &case.host, &request).expect("it was possible before");
+        let becoming = |steps: &Steps| -> Vec<String> {
+            let own =
+                is!(ExecLabel | ResetAffinity | Affinity | Ready | FindProgram | AwaitStart | RunHook | Exec | Serve);
+            let from = steps.iter().position(|step| matches!(step, Step::EnterDirectory { .. })).expect("one");
+            steps.iter().skip(from).filter(|step| !own(step)).map(|step| step.to_string()).collect()
+        };
+        assert_eq!(becoming(&plan.steps), becoming(&created.steps));
+        let joins = plan.steps.iter().position(|step| matches!(step, Step::JoinContainer { .. })).expect("one");
+        let hidden = plan.steps.iter().position(|step| matches!(step, Step::Undumpable {})).expect("one");
+        assert!(hidden < joins, "others could look into it");
+        assert_before(&plan, is!(JoinCgroup), is!(JoinContainer));
+        assert_before(&plan, is!(JoinContainer), is!(Terminal | OpenProc | BoundingSet));
     });
 }
 
@@ -277,6 +332,8 @@ fn targets<'a>(step: &Step<'a>) -> Vec<Target<'a>> {
         | Step::ReopenNull { target, .. }
         | Step::ReadOnlyPath { target, .. } => vec![target],
         Step::MaskPath { target, null, .. } => vec![target, null],
+        Step::Terminal { ptmx, .. } => vec![ptmx],
+        Step::Console { target } => vec![target],
         _ => Vec::new(),
     }
 }

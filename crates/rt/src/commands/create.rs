@@ -1,13 +1,13 @@
 //! `rt create`.
 
 use super::{refuse_what_comes_later, store};
-use crate::args::{CgroupManager, CreateArgs, Global, Passed, Source};
+use crate::args::{CgroupManager, CreateArgs, Global, Passed, Served, Source};
 use crate::report::Report;
 use rt_runtime::{Create, Error, Id};
 
 pub(super) fn create(global: &Global, args: &CreateArgs, report: &Report) -> Result<(), Error> {
     refuse_what_comes_later(global)?;
-    let request = request(global, &args.id, &args.source, Some(&args.passed))?;
+    let request = request(global, &args.id, &args.source, Some((&args.passed, &args.served)))?;
     for warning in rt_runtime::create(&store(global)?, &request)? {
         report.warning(&warning);
     }
@@ -15,7 +15,13 @@ pub(super) fn create(global: &Global, args: &CreateArgs, report: &Report) -> Res
 }
 
 /// The request that `create`, `run` and `explain` have in common.
-pub(super) fn request(global: &Global, id: &str, source: &Source, passed: Option<&Passed>) -> Result<Create, Error> {
+pub(super) fn request(
+    global: &Global,
+    id: &str,
+    source: &Source,
+    made: Option<(&Passed, &Served)>,
+) -> Result<Create, Error> {
+    let passed = made.map(|(passed, _)| passed);
     Ok(Create {
         id: Id::parse(id)?,
         bundle: source.bundle.clone(),
@@ -25,5 +31,8 @@ pub(super) fn request(global: &Global, id: &str, source: &Source, passed: Option
         keep_keyring: source.no_new_keyring,
         preserve: passed.map_or(0, |passed| passed.preserve_fds),
         without_cgroup: global.cgroup_manager == CgroupManager::Disabled,
+        console_socket: passed.and_then(|passed| passed.console_socket.clone()),
+        pidfd_socket: passed.and_then(|passed| passed.pidfd_socket.clone()),
+        serve: made.and_then(|(_, served)| served.init?.0),
     })
 }

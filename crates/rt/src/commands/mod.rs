@@ -2,6 +2,7 @@
 
 mod create;
 mod delete;
+mod exec;
 mod explain;
 mod kill;
 mod list;
@@ -20,9 +21,10 @@ pub(crate) fn dispatch(global: &Global, command: Command, report: &Report) -> Re
         Command::Create(args) => create::create(global, &args, report),
         Command::Start(args) => rt_runtime::start(&store(global)?, &Id::parse(&args.id)?),
         Command::Run(args) => return run::run(global, &args, report),
+        Command::Exec(args) => return exec::exec(global, &args, report),
         Command::State(args) => state::state(global, &args),
         Command::Kill(args) => kill::kill(global, &args),
-        Command::Delete(args) => delete::delete(global, &args),
+        Command::Delete(args) => delete::delete(global, &args, report),
         Command::List(args) => list::list(global, &args),
         Command::Spec(args) => spec::spec(&args),
         Command::Explain(args) => explain::explain(global, &args),

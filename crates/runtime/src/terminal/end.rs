@@ -158,6 +158,36 @@ fn own(fd: BorrowedFd<'_>, access: OFlags) -> Result<Result<OwnedFd, Way>, Errno
         return Ok(Err(Way::Ask));
     }
     let flags = access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    // Refused if it belongs to another user (after su), or if a pipe has no reader any more.
+    // Refused if it belongs to another user (after su), or if a FIFO has no reader any more.
     Ok(open(format!("/proc/self/fd/{}", fd.as_raw_fd()), flags, Mode::empty()).map_err(|_| Way::Ask))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{End, Way};
+    use rustix::fd::{AsFd, OwnedFd};
+    use rustix::fs::{Mode, OFlags, open};
+    use rustix::pipe::pipe;
+    use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
+
+    #[test]
+    fn only_what_opens_as_the_same_thing_is_opened_again() {
+        let way = |fd: &OwnedFd, access| End::of_caller(fd.as_fd(), access).expect("open").way;
+        let (read, write) = pipe().expect("a pipe");
+        assert!(way(&read, OFlags::RDONLY) == Way::Own && way(&write, OFlags::WRONLY) == Way::Own);
+        // Or we would read what is written for somebody else.
+        assert!(way(&write, OFlags::RDONLY) == Way::Ready);
+
+        // Opening that again makes a second terminal.
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+        assert!(way(&master, OFlags::RDONLY) == Way::Ask);
+        unlockpt(&master).expect("a terminal");
+        let slave = ioctl_tiocgptpeer(&master, OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+        assert!(way(&slave, OFlags::RDONLY) == Way::Own);
+
+        for file in ["/proc/self/exe", "/dev/zero", "/"] {
+            let file = open(file, OFlags::RDONLY, Mode::empty()).expect("open");
+            assert!(way(&file, OFlags::RDONLY) == Way::Ask);
+        }
+    }
 }

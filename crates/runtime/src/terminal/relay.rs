@@ -43,7 +43,7 @@ pub(crate) struct Relay<'a> {
     typed: Buffer,
     shown: Buffer,
     ending: Ending,
-    /// What was written to the terminal last.
+    /// The last byte of the input until now.
     last: Option<u8>,
     /// Why the output takes nothing any more.
     lost: Option<Errno>,
@@ -198,7 +198,11 @@ impl<'a> Relay<'a> {
                     self.ending = Ending::Reached;
                     true
                 }
-                Ok(Some(len)) => self.typed.filled(len) > 0,
+                Ok(Some(len)) => {
+                    self.typed.filled(len);
+                    self.last = self.typed.rest().last().copied();
+                    true
+                }
             },
             Ending::Reached => self.end_of_input(),
             Ending::Told => false,
@@ -232,7 +236,6 @@ impl<'a> Relay<'a> {
             return Ok(false);
         }
         let len = self.terminal.write(self.typed.rest()).map_err(Error::call("write to the container's terminal"))?;
-        self.last = self.typed.rest().get(..len).and_then(<[u8]>::last).copied().or(self.last);
         Ok(self.typed.took(len) > 0)
     }
 

@@ -44,7 +44,7 @@ fn a_mebibyte_of_output_reaches_a_slow_reader() {
             scope(|scope| {
                 let relay = rig.relay(scope, null(), ours, reopen);
                 let program = scope.spawn(move || write_all(&slave, &text()));
-                let got = read_slowly(&theirs, text().len(), &[b'\r']);
+                let got = read_slowly(&theirs, text().len(), b"\r");
                 assert!(got == text(), "{stream:?} {reopen:?}: {} bytes", got.len());
                 program.join().expect("written");
                 rig.signal(SIGCHLD);
@@ -179,21 +179,35 @@ fn a_reader_that_never_goes_on_is_waited_for_until_sigterm() {
 fn others_who_go_on_writing_are_not_waited_for() {
     let rig = Rig::new();
     let slave = rig.slave();
+    rustix::io::ioctl_fionbio(&slave, true).expect("a terminal");
+    let (output, reader) = Stream::Pipe.output();
     let done = AtomicBool::new(false);
     scope(|scope| {
-        let relay = rig.relay(scope, null(), null(), Reopen::Allowed);
-        scope.spawn(|| {
+        let relay = rig.relay(scope, null(), output, Reopen::Allowed);
+        let until_done = |work: &dyn Fn()| {
             while !done.load(Ordering::Relaxed) {
-                if is_writable(&slave, WHILE) {
-                    write_all(&slave, b"yes\n");
-                }
+                work();
             }
+        };
+        scope.spawn(move || {
+            until_done(&|| {
+                let _ = is_writable(&slave, WHILE) && rustix::io::write(&slave, &[b'y'; 4096]).is_ok();
+            });
+        });
+        // Slower than they are, so that the terminal is never empty.
+        scope.spawn(move || {
+            until_done(&|| {
+                sleep(Duration::from_millis(2));
+                let _ = is_readable(&reader, WHILE) && !read_some(&reader).is_empty();
+            });
         });
         sleep(WHILE);
         rig.signal(SIGCHLD);
-        let ended = relay.join();
+        sleep(2 * WHILE);
+        let ended = relay.is_finished();
         done.store(true, Ordering::Relaxed);
-        ended.expect("an end");
+        assert!(ended);
+        relay.join().expect("an end");
     });
 }
 
@@ -278,7 +292,7 @@ fn the_end_of_input_waits_for_canonical_mode() {
 
 #[test]
 fn a_program_goes_on_when_its_reader_is_gone() {
-    for stream in [Stream::Pipe, Stream::Socket, Stream::Terminal] {
+    for stream in [Stream::Pipe, Stream::Fifo, Stream::Socket, Stream::Terminal] {
         for reopen in [Reopen::Allowed, Reopen::Refused] {
             let rig = Rig::new();
             let slave = rig.slave();
@@ -434,10 +448,10 @@ fn the_window_size_is_that_of_the_callers_terminal() {
     tcsetwinsize(&slave, size(5, 6)).expect("a terminal");
     let (_other, callers) = terminal();
     for (input, output) in [(callers.as_fd(), null().as_fd()), (null().as_fd(), callers.as_fd())] {
-        tcsetwinsize(&callers, size(0, 0)).expect("a terminal");
+        tcsetwinsize(&callers, size(0, 100)).expect("a terminal");
         let relay = Relay::new(again(&rig.master), rig.signals.0.as_fd(), input, output).expect("a relay");
         relay.resize();
-        assert_ne!(tcgetwinsize(&slave).expect("a terminal").ws_row, 0);
+        assert_eq!(tcgetwinsize(&slave).expect("a terminal").ws_row, 5);
         tcsetwinsize(&callers, size(30, 100)).expect("a terminal");
         relay.resize();
         let now = tcgetwinsize(&slave).expect("a terminal");
@@ -505,7 +519,7 @@ fn console_sockets_have_paths_of_any_length() {
     let mut path = directory.0.clone();
     while path.as_os_str().as_bytes().len() < 300 {
         let listener = UnixListener::bind(short(&path).join("console.sock")).expect("a socket");
-        let socket = connect(&path.join("console.sock")).expect("a connection");
+        let socket = connect("connect to the console socket", &path.join("console.sock")).expect("a connection");
         write_all(&socket, b"hello");
         assert_eq!(read_some(&OwnedFd::from(listener.accept().expect("a connection").0)), b"hello");
         path.push("another-directory");
@@ -518,9 +532,9 @@ fn a_console_socket_that_nobody_listens_on_is_named() {
     let directory = Directory::new();
     let (path, missing) = (directory.0.join("console.sock"), directory.0.join("m".repeat(200)));
     drop(UnixListener::bind(&path).expect("a socket"));
-    let error = connect(&path).expect_err("nobody listens").to_string();
+    let error = connect("connect to the console socket", &path).expect_err("nobody listens").to_string();
     assert_eq!(error, format!("connect to the console socket {}: connection refused", path.display()));
-    let error = connect(&missing).expect_err("nothing there").to_string();
+    let error = connect("connect to the console socket", &missing).expect_err("nothing there").to_string();
     assert_eq!(error, format!("open the console socket {}: no such file or directory", missing.display()));
 }
 

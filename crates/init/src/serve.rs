@@ -1,0 +1,107 @@
+//! The built-in init: the program is a child, and process 1 adopts, reaps, and passes signals on.
+
+use crate::hands::Done;
+use crate::program;
+use rt_sys::clone::{Failure, Group, Program, Spawn, spawn};
+use rt_sys::exec::exit;
+use rt_sys::{command, fd, map, signal};
+use rt_wire::{Text, Texts};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::process::{Pid, WaitOptions, WaitStatus, set_child_subreaper, wait};
+
+const SIGCHLD: u8 = 17;
+/// What a fault of our own raises, and what only concerns whoever has the terminal.
+const OURS: [u8; 8] = [4, 5, 7, 8, 11, 21, 22, 31];
+
+/// Start the program and serve it until it, and what it left behind, has ended. Returns only to say why there is none.
+pub(crate) fn serve(args: Texts<'_>, env: Texts<'_>, search: Text<'_>, home: Text<'_>, linger: u32) -> Done {
+    // Orphans come to us also where we are not process 1.
+    set_child_subreaper(Some(Pid::INIT))?;
+    signal::set_mask(u64::MAX)?;
+    let payload = start(args, env, search, home)?;
+    // All of them: those that tell `start` that it runs, the program's own, and the streams, whose readers wait for the
+    // end of what the program has to say.
+    fd::close_between(0, u32::MAX)?;
+    let signals = signal::descriptor(u64::MAX)?;
+    map::release_stack()?;
+    attend(&signals, payload, linger)
+}
+
+#[inline(never)]
+fn start(args: Texts<'_>, env: Texts<'_>, search: Text<'_>, home: Text<'_>) -> Result<Pid, crate::hands::Failure> {
+    let mut payload = None;
+    program::start(args, env, search, home, |path, args, env| {
+        let child = spawn(&Spawn {
+            namespaces: 0,
+            cgroup: None,
+            program: Program::Path(path),
+            args,
+            env,
+            directory: None,
+            group: Group::Foreground,
+            stdio: None,
+            keep: &[],
+            ignored: 0,
+            carry_capabilities: false,
+        });
+        match child {
+            Ok(child) => {
+                payload = Some(child.pid);
+                Ok(())
+            }
+            Err(Failure::Clone(errno) | Failure::Exec(errno)) => Err(errno),
+        }
+    })?;
+    Ok(payload.ok_or(Errno::CHILD)?)
+}
+
+/// Until the program has ended, and the others have or their time is over.
+#[inline(never)]
+fn attend(signals: &OwnedFd, payload: Pid, linger: u32) -> ! {
+    let mut status = None;
+    let mut limit = None;
+    loop {
+        if let Some(status) = status {
+            let end = *limit.get_or_insert_with(|| command::deadline(linger));
+            let left = command::remaining(end);
+            let mut wait = [PollFd::new(signals, PollFlags::IN)];
+            if matches!(poll(&mut wait, Some(&left)), Ok(0)) || left == (Timespec { tv_sec: 0, tv_nsec: 0 }) {
+                exit(status);
+            }
+        }
+        match signal::read(rustix::fd::AsFd::as_fd(signals)) {
+            Some(SIGCHLD) => reap(payload, &mut status),
+            Some(number) if OURS.contains(&number) => {}
+            Some(number) => match status {
+                None => drop(signal::kill(payload, i32::from(number))),
+                // Whoever waits for us has waited long enough.
+                Some(status) => exit(status),
+            },
+            None => {}
+        }
+    }
+}
+
+/// Everybody who has ended. Leaves when there is nobody left.
+fn reap(payload: Pid, status: &mut Option<u8>) {
+    loop {
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some((pid, ended))) if pid == payload => *status = Some(code(ended)),
+            Ok(Some(_)) | Err(Errno::INTR) => {}
+            Ok(None) => return,
+            // No children at all.
+            Err(_) => exit(status.unwrap_or(255)),
+        }
+    }
+}
+
+fn code(ended: WaitStatus) -> u8 {
+    let code = match (ended.exit_status(), ended.terminating_signal()) {
+        (Some(code), _) => code,
+        (None, Some(signal)) => signal.saturating_add(128),
+        (None, None) => 255,
+    };
+    u8::try_from(code).unwrap_or(255)
+}
