@@ -222,12 +222,25 @@ impl Output {
     /// The runtime refuses: status 1, nothing on standard output, one line on standard error.
     #[track_caller]
     pub fn refused(self) -> Self {
-        assert_eq!(self.code, 1, "{self:#?}");
+        self.refused_with(1)
+    }
+
+    /// The runtime refuses with this status: `exec` has one of its own, 255.
+    #[track_caller]
+    pub fn refused_with(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{self:#?}");
         // runc prints a usage text there.
         assert!(oracle::is_runc() || self.stdout.is_empty(), "on standard output: {self:#?}");
         assert!(!self.stderr.trim().is_empty(), "no word on standard error: {self:#?}");
         // runc adds lines of its first stages.
         assert!(oracle::is_runc() || self.stderr.trim_end().lines().count() == 1, "not one line: {self:#?}");
+        self
+    }
+
+    /// Standard error has this word, in large letters or small ones.
+    #[track_caller]
+    pub fn names(self, word: &str) -> Self {
+        assert!(self.stderr.to_lowercase().contains(&word.to_lowercase()), "no {word:?} in {self:#?}");
         self
     }
 

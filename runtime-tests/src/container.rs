@@ -164,6 +164,15 @@ impl Container {
         self.mode(path, 0o755)
     }
 
+    /// Copy a program of the machine into its root filesystem.
+    pub fn program_from(self, path: &str, program: impl AsRef<Path>) -> Self {
+        let target = self.rootfs().join(path);
+        // By another process: see the root filesystem's programs.
+        let copied = process::Command::new("cp").arg(program.as_ref()).arg(target).status().expect("cp runs").success();
+        assert!(copied, "{} can be copied", program.as_ref().display());
+        self
+    }
+
     /// Set the mode of a file of its root filesystem.
     pub fn mode(self, path: &str, mode: u32) -> Self {
         fs::set_permissions(self.rootfs().join(path), Permissions::from_mode(mode)).expect("the mode can be set");
@@ -326,6 +335,53 @@ impl Container {
     #[must_use]
     pub fn start(&self) -> Output {
         self.call(["start", &self.id]).output()
+    }
+
+    /// `create` and `start`: the container as it runs.
+    #[track_caller]
+    pub fn started(self) -> Self {
+        self.create().quietly();
+        self.start().quietly();
+        self
+    }
+
+    /// `exec` of a program in the container, to its end.
+    #[must_use]
+    pub fn exec<'a>(&'a self, words: impl IntoIterator<Item = &'a str>) -> Output {
+        self.executing([], words).output()
+    }
+
+    /// `exec` with options, as it will be called.
+    pub fn executing<'a>(
+        &'a self,
+        options: impl IntoIterator<Item = &'a str>,
+        words: impl IntoIterator<Item = &'a str>,
+    ) -> Call {
+        self.call(["exec"]).args(options).args([&self.id]).args(words)
+    }
+
+    /// `exec` of a program for the shell of the container, to its end.
+    #[must_use]
+    pub fn exec_script(&self, text: &str) -> Output {
+        self.exec(["sh", "-c", text])
+    }
+
+    /// `exec --process` with this process.json, as it will be called.
+    pub fn executing_process(&self, process: &Value) -> Call {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let file = self.home.join(format!("process-{}.json", COUNT.fetch_add(1, Ordering::Relaxed)));
+        fs::write(&file, process.to_string()).expect("the file can be written");
+        self.call(["exec", "--process"]).arg(file).args([&self.id])
+    }
+
+    /// `exec --detach`, which must succeed; gives the pid that the pid file has.
+    #[track_caller]
+    pub fn detached_exec<'a>(&'a self, words: impl IntoIterator<Item = &'a str>) -> i32 {
+        let file = self.home.join("detached.pid");
+        let call = self.call(["exec", "--detach", "--pid-file"]).arg(&file).args([&self.id]).args(words);
+        call.output().quietly();
+        let text = fs::read_to_string(&file).expect("it is written");
+        text.parse().unwrap_or_else(|_| panic!("no number: {text:?}"))
     }
 
     /// `kill`.

@@ -18,6 +18,7 @@ mod leaks;
 mod mountinfo;
 mod oracle;
 mod rootfs;
+mod sockets;
 
 pub use call::{Call, Output, Running, wait_until};
 pub use cgroup::{Controller, cgroup_v2, controller, own_cgroup};
@@ -26,6 +27,7 @@ pub use container::Container;
 pub use host::{HostMount, Sleeper};
 pub use mountinfo::{Mount, mount_at, mounts};
 pub use oracle::{differs, is_runc, old_runc, runtime_path, skip};
+pub use sockets::{Listener, Mailbox, Message};
 
 /// Leave the test when the machine or the view lacks something, and say so.
 ///
