@@ -3,7 +3,7 @@
 use std::{
     fs::{self, OpenOptions},
     io::Write,
-    os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink},
+    os::unix::fs::{PermissionsExt, symlink},
     process::Command,
     thread,
     time::{Duration, Instant},
@@ -260,7 +260,7 @@ fn d11_signals_have_names_and_numbers() {
     let container = Container::new("d11").script(script);
     let foreground = container.spawn();
     foreground.wait_for("ready\n");
-    let mut expect = |signal: &str, word: &str| {
+    let expect = |signal: &str, word: &str| {
         let before = foreground.stdout().matches(word).count();
         container.kill(signal).quietly();
         wait_until(signal, || foreground.stdout().matches(word).count() == before + 1);
@@ -316,12 +316,10 @@ fn d13_streams_may_be_closed() {
         assert_eq!(exec.code, 7, "exec with {closed}: {exec:?}");
         let exec = container.executing(["--detach"], ["true"]).through(&text).output();
         assert_eq!(exec.code, 0, "exec --detach with {closed}: {exec:?}");
-        for command in [&["state"][..], &["kill"], &["list"]] {
-            let id = if command == ["list"] { None } else { Some(container.id.as_str()) };
-            let call = container.call(command.iter().copied().chain(id)).through(&text);
-            let code = call.output().code;
+        for words in [&["state", &container.id][..], &["list"], &["kill", &container.id, "KILL"]] {
+            let code = container.call(words.iter().copied()).through(&text).output().code;
             // What can't be printed may be an error.
-            assert!(code == 0 || closed.contains(">&-") && code == 1, "{command:?} with {closed}: {code}");
+            assert!(code == 0 || closed.contains(">&-") && code == 1, "{words:?} with {closed}: {code}");
         }
         container.wait_for("stopped");
         assert_eq!(container.call(["delete", &container.id]).through(&text).output().code, 0, "delete with {closed}");
@@ -420,10 +418,7 @@ fn d17_runtime_may_be_called_through_a_link_with_any_name() {
     // A shell script in between, as docker makes one for a runtime with arguments.
     let script = container.outside("script");
     let text = format!("#!/bin/sh\n{} $@\n", runtime_path().display());
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o755).open(&script).expect("it can be made");
-    file.write_all(text.as_bytes()).expect("it can be written");
-    drop(file);
+    fs::write(&script, text).expect("it can be written");
     container
         .creating("create")
         .program("sh")

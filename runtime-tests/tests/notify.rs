@@ -214,13 +214,9 @@ fn deletion_takes_the_socket_away() {
     container.leaves_nothing();
 }
 
-/// The socket of the host is what the caller has named, and not what lies there when the container is ready.
 #[test]
 fn nobody_listening_is_no_reason_to_fail() {
     let (container, mailbox) = service("deaf", "notify READY=1; exit 5");
     drop(mailbox);
-    if differs("readiness-that-never-comes") {
-        return;
-    }
     container.run().exits(5);
 }
