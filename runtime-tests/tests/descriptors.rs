@@ -357,28 +357,23 @@ fn pidfd_of_a_created_container_is_sent() {
 fn pidfd_of_a_container_that_is_run_is_sent() {
     newer_than_this_runc!("--pidfd-socket");
     for detach in [true, false] {
-        let container = Container::new("pidfd").args(["sleep", "1000"]);
-        let container = if detach { container.detached().option("--keep") } else { container };
+        let container = Container::new("pidfd").script("echo ready; exec sleep 1000");
+        let container = if detach { container.detached() } else { container };
         let path = container.outside("socket");
         let listener = Listener::at(&path);
-        let foreground = container.creating("run").arg(format!("--pidfd-socket={}", path.display())).spawn();
+        let run = container.creating("run").arg(format!("--pidfd-socket={}", path.display())).spawn();
         let message = listener.message();
-        container_is_there(&container);
+        run.wait_for("ready\n");
         is_pidfd(&message, "standard", container.pid());
         if detach {
-            foreground.wait().quietly();
+            run.wait().ok();
             kills(&message);
             container.wait_for("stopped");
         } else {
             kills(&message);
-            foreground.wait().exits(137);
+            run.wait().exits(137);
         }
     }
-}
-
-/// The message may come before the state is written.
-fn container_is_there(container: &Container) {
-    wait_until("it runs", || container.call(["state", &container.id]).output().stdout.contains("running"));
 }
 
 #[test]

@@ -292,7 +292,7 @@ fn nul_bytes_are_refused() {
         process[key] = value;
         let output = container.executing_process(&process).output();
         if !differs("nul-bytes") {
-            output.refused_with(255).says(key);
+            output.refused_with(255).says("process-").names("nul");
         }
     }
 }

@@ -47,7 +47,9 @@ fn container_finds_the_socket_in_its_environment() {
         "env",
         "echo $NOTIFY_SOCKET; stat -c %F $NOTIFY_SOCKET; grep notify /proc/self/mountinfo; notify READY=1",
     );
-    let output = container.run().ok();
+    let foreground = container.spawn();
+    is_ready(&mailbox, foreground.pid());
+    let output = foreground.wait().ok();
     let mut lines = output.lines();
     assert_eq!(lines.next(), Some("/run/notify/notify.sock"));
     assert_eq!(lines.next(), Some("socket"));
@@ -55,15 +57,33 @@ fn container_finds_the_socket_in_its_environment() {
     for option in ["ro", "nosuid", "nodev", "noexec"] {
         assert!(mount.has(option), "{option}: {mount:?}");
     }
-    assert_eq!(mailbox.message().text, "READY=1\n");
+}
+
+#[test]
+fn socket_is_there_before_the_program_is() {
+    for _ in 0..10 {
+        let (container, mailbox) = service("before", "notify READY=1");
+        let foreground = container.spawn();
+        is_ready(&mailbox, foreground.pid());
+        foreground.wait().quietly();
+
+        let (container, mailbox) = service("before", "notify READY=1");
+        container.create().quietly();
+        let pid = u32::try_from(container.pid()).expect("a pid");
+        let start = start(&container).spawn();
+        is_ready(&mailbox, pid);
+        start.wait().quietly();
+    }
 }
 
 #[test]
 fn user_of_the_container_may_write_to_the_socket() {
-    let (container, mailbox) = service("user", "notify READY=1");
+    let (container, mailbox) = service("user", "notify READY=1 && echo sent");
     let container = container.user(1000, 1000);
-    container.run().quietly();
-    assert_eq!(mailbox.message().text, "READY=1\n");
+    let foreground = container.spawn();
+    foreground.wait_for("sent\n");
+    is_ready(&mailbox, foreground.pid());
+    foreground.wait().ok();
 }
 
 #[test]
