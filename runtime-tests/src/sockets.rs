@@ -6,7 +6,8 @@ use std::{
     mem::MaybeUninit,
     os::{
         fd::{AsFd, OwnedFd},
-        unix::net::{UnixDatagram, UnixListener},
+        linux::net::SocketAddrExt,
+        unix::net::{SocketAddr, UnixDatagram, UnixListener},
     },
     path::Path,
     time::Duration,
@@ -88,7 +89,18 @@ impl Mailbox {
     /// Receive at a path.
     #[track_caller]
     pub fn at(path: &Path) -> Self {
-        let socket = UnixDatagram::bind(path).expect("a socket can be made");
+        Self::of(UnixDatagram::bind(path))
+    }
+
+    /// Receive at an abstract name: one that is in no file system.
+    #[track_caller]
+    pub fn named(name: &str) -> Self {
+        let address = SocketAddr::from_abstract_name(name).expect("the name is short");
+        Self::of(UnixDatagram::bind_addr(&address))
+    }
+
+    fn of(socket: io::Result<UnixDatagram>) -> Self {
+        let socket = socket.expect("a socket can be made");
         socket.set_read_timeout(Some(PATIENCE)).expect("a socket can be told");
         Self(socket)
     }

@@ -7,6 +7,7 @@ use std::{
 
 use runtime_tests::{Container, Listener, Message, differs, newer_than_this_runc, wait_until};
 use rustix::process::{Signal, pidfd_send_signal};
+use serde_json::{Value, json};
 
 /// 20 descriptors that a caller has left open, directories of the host among them: as a shell, an engine or CI does.
 const LEAK: &str = r#"
@@ -95,6 +96,20 @@ fn closed_streams_are_not_taken_by_something_else() {
         // The shell may have opened its own output there.
         assert!(link.is_empty() || link == "/dev/null\n" || link == "/tmp/link\n", "{number} is {link}");
     }
+}
+
+// S1-04
+#[test]
+fn state_file_names_what_the_standard_streams_are() {
+    // criu is told of them when it makes a checkpoint.
+    let container = Container::new("streams").args(["sleep", "1000"]);
+    let (input, output) = (container.outside("input"), container.outside("output"));
+    let text = format!("echo > {0}; exec \"$@\" < {0} > {1} 2> /dev/null", input.display(), output.display());
+    let container = container.through(&text);
+    container.create().quietly();
+    let file = container.state_root().join(&container.id).join("state.json");
+    let state: Value = serde_json::from_str(&fs::read_to_string(file).expect("it is there")).expect("it is JSON");
+    assert_eq!(state["external_descriptors"], json!([input, output, "/dev/null"]));
 }
 
 // ---- preserved ----
@@ -376,6 +391,7 @@ fn pidfd_of_a_container_that_is_run_is_sent() {
     }
 }
 
+// S4-04
 #[test]
 fn pidfd_of_an_exec_is_sent() {
     newer_than_this_runc!("--pidfd-socket");

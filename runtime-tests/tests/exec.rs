@@ -201,6 +201,22 @@ fn unknown_container_can_not_be_entered() {
     container.executing_process(&process(&["true"])).output().refused_with(255).says("container does not exist");
 }
 
+// S1-03
+#[test]
+fn another_process_with_the_same_pid_is_not_entered() {
+    let container = running("reuse");
+    let bystander = running("bystander");
+    container.kill("KILL").quietly();
+    container.wait_for("stopped");
+
+    // As if the pid had been given to somebody else in the meantime.
+    let file = container.state_root().join(&container.id).join("state.json");
+    let mut state: Value = serde_json::from_str(&fs::read_to_string(&file).expect("it is there")).expect("it is JSON");
+    state["init_process_pid"] = json!(bystander.pid());
+    fs::write(&file, state.to_string()).expect("it can be written");
+    container.exec(["true"]).refused_with(255).says("cannot exec in a stopped container");
+}
+
 #[test]
 fn name_can_not_be_a_path() {
     let container = running("name");
@@ -398,6 +414,7 @@ fn deletion_by_force_ends_execs_without_a_pid_namespace() {
 
 // ---- pid file ----
 
+// S1-02
 #[test]
 fn pid_file_holds_the_pid_and_no_more() {
     let container = running("pid");
@@ -480,6 +497,7 @@ fn exec_leaves_nothing_behind() {
     assert_eq!(others, ["1"]);
 }
 
+// S1-09
 #[test]
 fn runtime_that_is_killed_while_it_enters_leaves_nothing_but_the_program() {
     let container = running("torn");

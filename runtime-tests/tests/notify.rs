@@ -235,6 +235,17 @@ fn deletion_takes_the_socket_away() {
 }
 
 #[test]
+fn abstract_socket_of_the_host_is_told() {
+    let container = Container::new("abstract").program_from("bin/notify", NOTIFY).script("notify READY=1");
+    let mailbox = Mailbox::named(&container.id);
+    let name = format!("@{}", container.id);
+    let container = container.caller_env("NOTIFY_SOCKET", &name);
+    let foreground = container.spawn();
+    is_ready(&mailbox, foreground.pid());
+    foreground.wait().quietly();
+}
+
+#[test]
 fn nobody_listening_is_no_reason_to_fail() {
     let (container, mailbox) = service("deaf", "notify READY=1; exit 5");
     drop(mailbox);
