@@ -13,7 +13,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::oracle;
+use crate::{oracle, pty::Terminal};
 
 /// Nothing here takes longer, unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -25,6 +25,7 @@ pub struct Call {
     environment: Vec<(OsString, OsString)>,
     directory: Option<PathBuf>,
     stdin: Option<PathBuf>,
+    terminal: Option<Terminal>,
     streams: PathBuf,
 }
 
@@ -38,6 +39,7 @@ impl Call {
             environment: Vec::new(),
             directory: None,
             stdin: None,
+            terminal: None,
             streams: streams.into(),
         }
     }
@@ -78,6 +80,13 @@ impl Call {
         self
     }
 
+    /// Run it as a person does: in a session of its own whose controlling terminal is this one, with all three streams on it.
+    /// What comes out of the terminal is the call's standard output then. To redirect a stream, use `through`.
+    pub fn in_terminal(mut self, terminal: &Terminal) -> Self {
+        self.terminal = Some(terminal.clone());
+        self
+    }
+
     /// Run `bash -c text` which finds the call in `"$@"`, to set up what a `Command` can't: `exec 5<file; exec "$@"`.
     pub fn through(mut self, text: &str) -> Self {
         self.shell = Some(text.to_owned());
@@ -90,6 +99,9 @@ impl Call {
         if let Some(text) = &self.shell {
             words.splice(0..0, ["bash".into(), "-c".into(), text.into(), "bash".into()]);
         }
+        if self.terminal.is_some() {
+            words.splice(0..0, ["setsid".into(), "--ctty".into()]);
+        }
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).envs(self.environment.iter().map(|(name, value)| (name, value)));
         if let Some(directory) = &self.directory {
@@ -100,9 +112,13 @@ impl Call {
             None => Stdio::null(),
         };
         let (stdout, stderr) = (self.streams.with_extension("stdout"), self.streams.with_extension("stderr"));
-        command.stdin(stdin).stdout(create(&stdout)).stderr(create(&stderr));
+        match &self.terminal {
+            Some(terminal) => command.stdin(terminal.end()).stdout(terminal.end()).stderr(terminal.end()),
+            None => command.stdin(stdin).stdout(create(&stdout)).stderr(create(&stderr)),
+        };
+        let terminal = self.terminal.map(|terminal| (terminal.text().len(), terminal));
         let child = command.spawn().unwrap_or_else(|error| panic!("{words:?}: {error}"));
-        Running { child, words, stdout, stderr }
+        Running { child, words, stdout, stderr, terminal }
     }
 
     /// Run the program to its end.
@@ -126,12 +142,26 @@ pub struct Running {
     words: Vec<OsString>,
     stdout: PathBuf,
     stderr: PathBuf,
+    /// Where it runs, and how much had come out of that before.
+    terminal: Option<(usize, Terminal)>,
 }
 
 impl Running {
     /// What it has written to standard output so far.
     pub fn stdout(&self) -> String {
-        text(&self.stdout)
+        match &self.terminal {
+            Some((before, terminal)) => {
+                let text = terminal.text().split_off(*before);
+                // The first lines of a program can come before its terminal has been told to leave line ends alone.
+                if oracle::differs("terminal-is-set-up-late") { text.replace("\r\r\n", "\r\n") } else { text }
+            }
+            None => text(&self.stdout),
+        }
+    }
+
+    /// Has it come to its end?
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("the child can be waited for").is_some()
     }
 
     /// Wait until it has written `line`.
@@ -161,12 +191,15 @@ impl Running {
                 None if started.elapsed() > PATIENCE => {
                     let _ = self.child.kill();
                     let _ = self.child.wait();
-                    panic!("{:?} hangs\nstdout: {}\nstderr: {}", self.words, text(&self.stdout), text(&self.stderr));
+                    panic!("{:?} hangs\nstdout: {}\nstderr: {}", self.words, self.stdout(), text(&self.stderr));
                 }
                 None => thread::sleep(Duration::from_millis(2)),
             }
         };
-        Output { code: code(status), stdout: text(&self.stdout), stderr: text(&self.stderr), words: self.words }
+        if let Some((_, terminal)) = &self.terminal {
+            terminal.settle();
+        }
+        Output { code: code(status), stdout: self.stdout(), stderr: text(&self.stderr), words: self.words }
     }
 }
 

@@ -16,7 +16,9 @@ use serde_json::{Value, json};
 use crate::{
     Output, Running,
     call::{Call, wait_until},
-    config, leaks, rootfs,
+    config, leaks,
+    pty::Terminal,
+    rootfs,
 };
 
 /// A container in the making, then a container. Dropping it deletes it, and checks that nothing of it is left.
@@ -32,6 +34,7 @@ pub struct Container {
     options: Vec<String>,
     shell: Option<String>,
     stdin: Option<PathBuf>,
+    terminal: Option<Terminal>,
     environment: Vec<(String, String)>,
     detached: bool,
     may_leak: bool,
@@ -65,6 +68,7 @@ impl Container {
             options: Vec::new(),
             shell: None,
             stdin: None,
+            terminal: None,
             environment: Vec::new(),
             detached: false,
             may_leak: false,
@@ -102,6 +106,11 @@ impl Container {
     /// Take the mount at a destination out of the config.
     pub fn without_mount(self, destination: &str) -> Self {
         self.edit(|config| config::remove(&mut config["mounts"], |mount| mount["destination"] == destination))
+    }
+
+    /// Its process gets a terminal.
+    pub fn with_terminal(self) -> Self {
+        self.edit(|config| config["process"]["terminal"] = json!(true))
     }
 
     /// A root filesystem that can be written to.
@@ -231,6 +240,12 @@ impl Container {
         self
     }
 
+    /// Call `create` and `run` in a terminal.
+    pub fn in_terminal(mut self, terminal: &Terminal) -> Self {
+        self.terminal = Some(terminal.clone());
+        self
+    }
+
     /// A variable in the environment of the runtime.
     pub fn caller_env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
@@ -324,6 +339,9 @@ impl Container {
         }
         if let Some(file) = &self.stdin {
             call = call.stdin(file);
+        }
+        if let Some(terminal) = &self.terminal {
+            call = call.in_terminal(terminal);
         }
         for (name, value) in &self.environment {
             call = call.env(name, value);

@@ -12,22 +12,26 @@
 mod call;
 mod cgroup;
 mod config;
+mod console;
 mod container;
 mod host;
 mod leaks;
 mod mountinfo;
 mod oracle;
+mod pty;
 mod rootfs;
 mod sockets;
 
 pub use call::{Call, Output, Running, wait_until};
 pub use cgroup::{Controller, cgroup_v2, controller, own_cgroup};
 pub use config::base_config;
+pub use console::{Console, ConsoleSocket};
 pub use container::Container;
 pub use host::{HostMount, Sleeper};
 pub use mountinfo::{Mount, mount_at, mounts};
 pub use oracle::{differs, is_runc, old_runc, runtime_path, skip};
 pub use sockets::{Listener, Mailbox, Message};
+pub use pty::{Master, Terminal};
 
 /// Leave the test when the machine or the view lacks something, and say so.
 ///
