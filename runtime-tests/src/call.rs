@@ -165,8 +165,15 @@ impl Running {
     }
 
     /// Wait until it has written `line`.
+    #[track_caller]
     pub fn wait_for(&self, line: &str) {
-        wait_until(&format!("{line:?} on standard output of {:?}", self.words), || self.stdout().contains(line));
+        let said = in_time(|| self.stdout().contains(line));
+        assert!(
+            said,
+            "waited too long: {line:?} on standard output of {:?}, which has {:?}",
+            self.words,
+            self.stdout()
+        );
     }
 
     /// Its number.
@@ -294,10 +301,18 @@ impl fmt::Debug for Output {
 
 /// Wait for something that takes a moment, and fail when it takes too long.
 #[track_caller]
-pub fn wait_until(what: &str, mut happens: impl FnMut() -> bool) {
+pub fn wait_until(what: &str, happens: impl FnMut() -> bool) {
+    assert!(in_time(happens), "waited too long: {what}");
+}
+
+/// Does it happen before it takes too long?
+pub(crate) fn in_time(mut happens: impl FnMut() -> bool) -> bool {
     let started = Instant::now();
     while !happens() {
-        assert!(started.elapsed() < PATIENCE / 2, "waited too long: {what}");
+        if started.elapsed() > PATIENCE / 2 {
+            return false;
+        }
         thread::sleep(Duration::from_millis(5));
     }
+    true
 }

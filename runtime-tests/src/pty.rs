@@ -12,10 +12,10 @@ use std::{
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt},
-    termios::{Termios, Winsize, isatty, tcgetattr, tcgetwinsize, tcsetwinsize},
+    termios::{LocalModes, Termios, Winsize, isatty, tcgetattr, tcgetwinsize, tcsetwinsize},
 };
 
-use crate::wait_until;
+use crate::call::{in_time, wait_until};
 
 /// The side of a terminal where the person sits. All that comes out is read at once and kept, unless it is to be read slowly.
 pub struct Master {
@@ -80,7 +80,8 @@ impl Master {
     /// Wait for these words.
     #[track_caller]
     pub fn wait_for(&self, words: &str) {
-        wait_until(&format!("{words:?} on the terminal"), || self.text().contains(words));
+        let came = in_time(|| self.text().contains(words));
+        assert!(came, "waited too long: {words:?} on the terminal, which has {:?}", self.text());
     }
 
     /// Wait until no process has the other side open; gives all that has come out.
@@ -138,6 +139,11 @@ impl Master {
     pub fn size(&self) -> (u16, u16) {
         let size = tcgetwinsize(self.keyboard()).expect("a terminal has a size");
         (size.ws_row, size.ws_col)
+    }
+
+    /// Does it pass on each key as it is, without echo?
+    pub fn is_raw(&self) -> bool {
+        !self.settings().local_modes.intersects(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
     }
 
     /// How it treats what goes through.
@@ -224,6 +230,15 @@ impl Terminal {
         if let Some(at) = at {
             self.seen.lock().bytes.drain(at..at + MARK.len());
         }
+    }
+}
+
+impl Terminal {
+    /// Wait for this many prompts of a shell, and until each key is passed on to it.
+    #[track_caller]
+    pub fn wait_for_prompt(&self, count: usize) {
+        let came = in_time(|| self.is_raw() && self.text().matches("# ").count() >= count);
+        assert!(came, "waited too long: {count} prompts on the terminal, which has {:?}", self.text());
     }
 }
 

@@ -525,6 +525,7 @@ fn control_c_reaches_the_program_behind_init() {
     let container = container.script("trap 'echo interrupted; exit 9' INT; echo ready; while :; do sleep 0.02; done");
     let running = container.spawn();
     running.wait_for("ready");
+    wait_until("it is raw", || terminal.is_raw());
     terminal.send("\x03");
     let output = running.wait().exits(9);
     assert_eq!(output.stdout, "ready\r\n^Cinterrupted\r\n");
@@ -536,6 +537,7 @@ fn control_c_reaches_the_program_behind_init() {
         .script("n=0; trap 'n=$((n+1)); echo $n' INT; trap 'exit 3' TERM; echo ready; while :; do sleep 0.02; done");
     let running = container.spawn();
     running.wait_for("ready");
+    wait_until("it is raw", || terminal.is_raw());
     terminal.send("\x03");
     running.wait_for("1\r\n");
     thread::sleep(Duration::from_millis(100));
@@ -549,10 +551,12 @@ fn interactive_shell_behind_init_has_job_control() {
     let terminal = Terminal::new(24, 80);
     let container = with_init("jobs").with_terminal().in_terminal(&terminal).args(["sh", "-i"]);
     let running = container.spawn();
-    running.wait_for("# ");
+    terminal.wait_for_prompt(1);
     terminal.send("sleep 1000 &\n");
+    terminal.wait_for_prompt(2);
     terminal.send("kill %1; wait; echo the end $((20+3))\n");
     running.wait_for("the end 23");
+    terminal.wait_for_prompt(3);
     terminal.send("exit 4\n");
     let output = running.wait().exits(4);
     assert!(!output.stdout.contains("can't access tty") && !output.stdout.contains("job control"), "{output:?}");
