@@ -18,6 +18,7 @@ pub mod mount;
 pub mod net;
 pub mod ns;
 pub mod path;
+pub mod probe;
 pub mod raw;
 pub mod sched;
 pub mod signal;
