@@ -30,8 +30,8 @@ pub use container::Container;
 pub use host::{HostMount, Sleeper};
 pub use mountinfo::{Mount, mount_at, mounts};
 pub use oracle::{differs, is_runc, old_runc, runtime_path, skip};
-pub use sockets::{Listener, Mailbox, Message};
 pub use pty::{Master, Terminal};
+pub use sockets::{Listener, Mailbox, Message};
 
 /// Leave the test when the machine or the view lacks something, and say so.
 ///

@@ -10,9 +10,20 @@ pub fn number(name: &str) -> Option<u8> {
     u8::try_from(index).ok()
 }
 
+/// All that can be asked for, by number, as a config has them: `CAP_CHOWN`.
+pub fn names() -> impl Iterator<Item = String> {
+    CAPABILITIES.iter().map(|name| format!("CAP_{name}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_in_the_order_of_numbers() {
+        let numbers: Vec<_> = names().map(|name| number(&name)).collect();
+        assert_eq!(numbers, (0..41).map(Some).collect::<Vec<_>>());
+    }
 
     #[test]
     fn names_are_found_however_they_are_spelt() {

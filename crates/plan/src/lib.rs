@@ -22,6 +22,7 @@ mod targets;
 pub use error::{Error, words};
 pub use host::Host;
 pub use kept::Kept;
+pub use namespaces::KINDS as NAMESPACES;
 pub use plan::{Join, Pids, Plan, Request, Spawn, Wait, create, exec};
 pub use spec::Spec;
 pub use steps::{Steps, failure, is_hook};

@@ -7,6 +7,17 @@ use crate::spec::Spec;
 use crate::{Error, Steps};
 use rt_wire::{NONE, Namespace, Step};
 
+/// The kinds that a container can have of its own, in the order of their names. User namespaces are to come.
+pub const KINDS: [Namespace; 7] = [
+    Namespace::Cgroup,
+    Namespace::Ipc,
+    Namespace::Mount,
+    Namespace::Network,
+    Namespace::Pid,
+    Namespace::Time,
+    Namespace::Uts,
+];
+
 /// The kind with the config's name `name`; the kernel's own names pass too, as with runc.
 pub(crate) fn kind(name: &str) -> Option<Namespace> {
     match name {

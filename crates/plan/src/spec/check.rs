@@ -3,7 +3,7 @@
 use super::parse::{Process, Spec};
 use crate::Error;
 use crate::error::invalid;
-use crate::namespaces::kind;
+use crate::namespaces::{KINDS, kind};
 
 pub(super) fn check(spec: &Spec<'_>) -> Result<(), Error> {
     version(&spec.oci_version)?;
@@ -42,7 +42,8 @@ fn unsupported(spec: &Spec<'_>) -> Result<(), Error> {
     if linux.seccomp.is_some() {
         return refuse("linux.seccomp", "a seccomp filter");
     }
-    if linux.namespaces.iter().any(|namespace| &*namespace.kind == "user") {
+    let mut kinds = linux.namespaces.iter().filter_map(|namespace| kind(&namespace.kind));
+    if kinds.any(|kind| !KINDS.contains(&kind)) {
         return refuse("linux.namespaces", "a user namespace");
     }
     if !linux.uid_mappings.is_empty() || !linux.gid_mappings.is_empty() {
