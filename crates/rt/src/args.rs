@@ -89,6 +89,8 @@ pub(crate) enum Command {
     List(ListArgs),
     Spec(SpecArgs),
     Explain(ExplainArgs),
+    Features,
+    Info(InfoArgs),
 }
 
 /// The whole command line. What a command takes is only built when it is the one: clap's objects for all of them would
@@ -117,6 +119,8 @@ fn command_line() -> clap::Command {
         command("list", "List containers", ListArgs::augment_args),
         command("spec", "Write an example config.json", SpecArgs::augment_args),
         command("explain", "Print what create would do, step by step, without doing it", ExplainArgs::augment_args),
+        command("features", "Print what this rt can do, as JSON", |command| command),
+        command("info", "Print what this machine has of what rt needs", InfoArgs::augment_args),
     ])
 }
 
@@ -134,6 +138,8 @@ impl Command {
             "list" => Self::List(FromArgMatches::from_arg_matches(matches)?),
             "spec" => Self::Spec(FromArgMatches::from_arg_matches(matches)?),
             "explain" => Self::Explain(FromArgMatches::from_arg_matches(matches)?),
+            "features" => Self::Features,
+            "info" => Self::Info(FromArgMatches::from_arg_matches(matches)?),
             _ => return Err(clap::Error::new(ErrorKind::InvalidSubcommand)),
         })
     }
@@ -347,6 +353,19 @@ pub(crate) enum ExplainFormat {
     Json,
 }
 
+#[derive(Args)]
+pub(crate) struct InfoArgs {
+    /// Format of the facts
+    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
+    pub(crate) format: InfoFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InfoFormat {
+    Text,
+    Json,
+}
+
 impl Command {
     /// As it is typed.
     pub(crate) fn name(&self) -> &'static str {
@@ -361,6 +380,8 @@ impl Command {
             Self::List(_) => "list",
             Self::Spec(_) => "spec",
             Self::Explain(_) => "explain",
+            Self::Features => "features",
+            Self::Info(_) => "info",
         }
     }
 
@@ -374,6 +395,7 @@ impl Command {
             Self::Kill(args) => Some(&args.id),
             Self::Delete(args) => Some(&args.id),
             Self::List(_) | Self::Spec(_) | Self::Explain(_) => None,
+            Self::Features | Self::Info(_) => None,
         }
     }
 }
@@ -407,7 +429,7 @@ fn refusal(error: &clap::Error, command: Option<&str>) -> Refusal {
             "kill" if surplus => "a maximum of 2",
             "kill" => "a minimum of 1",
             "exec" => "a minimum of 1",
-            "list" | "spec" => "exactly 0",
+            "list" | "spec" | "features" | "info" => "exactly 0",
             _ => "exactly 1",
         };
         return Refusal::Mistake(format!("\"{command}\" requires {wanted} argument(s): see rt {command} --help"));
@@ -505,12 +527,12 @@ fn wants_version(words: &[OsString]) -> bool {
 fn version(program: Option<&OsString>) -> String {
     let name = program.and_then(|path| std::path::Path::new(path).file_name()).and_then(|name| name.to_str());
     let name = if name == Some("runc") { "runc" } else { "rt" };
-    format!(
-        "{name} version {}\ncommit: {}\nspec: {}\n",
-        env!("CARGO_PKG_VERSION"),
-        option_env!("RT_COMMIT").unwrap_or("unknown"),
-        SPEC
-    )
+    format!("{name} version {}\ncommit: {}\nspec: {}\n", env!("CARGO_PKG_VERSION"), commit(), SPEC)
+}
+
+/// What rt was built from: `make build` asks git.
+pub(crate) fn commit() -> &'static str {
+    option_env!("RT_COMMIT").filter(|commit| !commit.is_empty()).unwrap_or("unknown")
 }
 
 /// The runtime-spec that rt follows.

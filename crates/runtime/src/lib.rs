@@ -1,4 +1,4 @@
-//! What the commands do: create, start, run, state, kill, delete, list, explain.
+//! What the commands do: create, start, run, state, kill, delete, list, explain, info.
 //!
 //! The parent's side of the walk, as ordinary code from top to bottom. Init's side is the list in `rt-plan`.
 
@@ -14,6 +14,7 @@ mod explain;
 mod foreground;
 mod hooks;
 mod id;
+mod info;
 mod inherited;
 mod kill;
 mod namespaces;
@@ -37,6 +38,7 @@ pub use error::Error;
 pub use exec::{Exec, What, exec};
 pub use explain::{Explanation, explain};
 pub use id::Id;
+pub use info::{Info, info};
 pub use kill::{Scope, Signal, kill, parse_signal};
 pub use run::{After, Run, run};
 pub use start::start;

@@ -36,7 +36,7 @@ fn facts(confined: bool, labelled: bool) -> Result<Host, Error> {
         bounding: bits("CapBnd:"),
         ignored_signals: bits("SigIgn:"),
         apparmor: confined && apparmor(),
-        selinux: labelled && Path::new("/sys/fs/selinux/enforce").exists(),
+        selinux: labelled && selinux(),
         ..Host::default()
     })
 }
@@ -54,8 +54,12 @@ fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
     status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim)
 }
 
-fn apparmor() -> bool {
+pub(crate) fn apparmor() -> bool {
     fs::read_to_string("/sys/module/apparmor/parameters/enabled").is_ok_and(|enabled| enabled.starts_with('Y'))
+}
+
+pub(crate) fn selinux() -> bool {
+    Path::new("/sys/fs/selinux/enforce").exists()
 }
 
 /// The cgroup file systems as a plan sees them: what a mount of type `cgroup` shows, and what init joins.

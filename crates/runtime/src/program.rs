@@ -24,15 +24,20 @@ pub(crate) fn with_plan(plan: &[u8]) -> Result<OwnedFd, Error> {
 }
 
 fn memfd(plan: &[u8]) -> Result<OwnedFd, Errno> {
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let file = match memfd_create(c"rt-init", flags | MemfdFlags::EXEC) {
-        // Before 6.3 there is no such flag, and every one is executable.
-        Err(Errno::INVAL) => memfd_create(c"rt-init", flags),
-        file => file,
-    }?;
+    let file = memory_file()?;
     fill(&file, plan)?;
     fcntl_add_seals(&file, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?;
     Ok(file)
+}
+
+/// An empty one that can be executed.
+pub(crate) fn memory_file() -> Result<OwnedFd, Errno> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    match memfd_create(c"rt-init", flags | MemfdFlags::EXEC) {
+        // Before 6.3 there is no such flag, and every one is executable.
+        Err(Errno::INVAL) => memfd_create(c"rt-init", flags),
+        file => file,
+    }
 }
 
 /// The same on a file system that is mounted nowhere, and read-only once the file is written.

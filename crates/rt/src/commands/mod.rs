@@ -4,6 +4,8 @@ mod create;
 mod delete;
 mod exec;
 mod explain;
+mod features;
+mod info;
 mod kill;
 mod list;
 mod run;
@@ -28,6 +30,8 @@ pub(crate) fn dispatch(global: &Global, command: Command, report: &Report) -> Re
         Command::List(args) => list::list(global, &args),
         Command::Spec(args) => spec::spec(&args),
         Command::Explain(args) => explain::explain(global, &args),
+        Command::Features => features::features(),
+        Command::Info(args) => info::info(&args),
     }
     .map(|()| 0)
 }

@@ -1,0 +1,109 @@
+//! `rt features`: what this build of rt can do, whatever the machine: features.md of the runtime-spec, printed as runc
+//! prints it.
+//!
+//! What a config may say comes from the tables that read it.
+
+use crate::args::{SPEC, commit};
+use crate::output::print;
+use rt_plan::{NAMESPACES, capabilities, options};
+use rt_runtime::Error;
+use serde::Serialize;
+use serde_json::ser::{PrettyFormatter, Serializer};
+use std::collections::BTreeMap;
+
+/// The oldest version of the runtime-spec whose configs are taken.
+const OLDEST: &str = "1.0.0";
+
+/// Hooks are refused in this version.
+const HOOKS: [&str; 0] = [];
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Features {
+    oci_version_min: &'static str,
+    oci_version_max: &'static str,
+    hooks: &'static [&'static str],
+    mount_options: Vec<&'static str>,
+    linux: Linux,
+    annotations: BTreeMap<&'static str, &'static str>,
+    /// Annotations of a config that change what rt does.
+    potentially_unsafe_config_annotations: [&'static str; 0],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Linux {
+    namespaces: Vec<&'static str>,
+    capabilities: Vec<String>,
+    cgroup: Cgroup,
+    seccomp: Enabled,
+    apparmor: Enabled,
+    selinux: Enabled,
+    intel_rdt: Enabled,
+    mount_extensions: MountExtensions,
+    net_devices: Enabled,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+// Five facts, whose names are the specification's.
+#[allow(clippy::struct_excessive_bools)]
+struct Cgroup {
+    v1: bool,
+    v2: bool,
+    systemd: bool,
+    systemd_user: bool,
+    rdma: bool,
+}
+
+#[derive(Serialize)]
+struct MountExtensions {
+    idmap: Enabled,
+}
+
+#[derive(Serialize)]
+struct Enabled {
+    enabled: bool,
+}
+
+const YES: Enabled = Enabled { enabled: true };
+const NO: Enabled = Enabled { enabled: false };
+
+pub(super) fn features() -> Result<(), Error> {
+    let mut text = Vec::new();
+    let layout = PrettyFormatter::with_indent(b"    ");
+    if known().serialize(&mut Serializer::with_formatter(&mut text, layout)).is_ok() {
+        text.push(b'\n');
+    }
+    print(&String::from_utf8_lossy(&text));
+    Ok(())
+}
+
+fn known() -> Features {
+    let mut mount_options: Vec<_> = options::names().collect();
+    mount_options.sort_unstable();
+    Features {
+        oci_version_min: OLDEST,
+        oci_version_max: SPEC,
+        hooks: &HOOKS,
+        mount_options,
+        linux: Linux {
+            namespaces: NAMESPACES.map(|kind| kind.words()).into(),
+            capabilities: capabilities::names().collect(),
+            cgroup: Cgroup { v1: true, v2: true, systemd: false, systemd_user: false, rdma: true },
+            seccomp: NO,
+            apparmor: YES,
+            selinux: YES,
+            intel_rdt: NO,
+            mount_extensions: MountExtensions { idmap: NO },
+            net_devices: NO,
+        },
+        annotations: BTreeMap::from([
+            // Engines ask for it by this name.
+            ("org.opencontainers.runc.checkpoint.enabled", "false"),
+            ("rt.commit", commit()),
+            ("rt.version", env!("CARGO_PKG_VERSION")),
+        ]),
+        potentially_unsafe_config_annotations: [],
+    }
+}
