@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .SILENT:
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help build rootfs run test bench clean tools test-tools bench-tools
+.PHONY: help build manual rootfs run test bench clean tools test-tools bench-tools
 
 # What a container needs a kernel and a root for is done with sudo, where make itself is not root.
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -20,6 +20,7 @@ help:
 	echo "make run      build rt and run a container made from config.example.json"
 	echo "make test     unit tests, real containers in both cgroup views, the same with runc, lints"
 	echo "make build    rt, as $(RT)"
+	echo "make manual   the manual pages and the completion scripts, after a change of the command line"
 	echo "make rootfs   a bundle with a busybox root file system, as $(BUNDLE)"
 	echo "make bench    compare with crun and runc"
 	echo "make clean    remove what was built"
@@ -29,6 +30,10 @@ build: tools
 	echo "make: building rt (cargo build --release)"
 	cargo build --release --locked --package rt
 	echo "make: built $(RT)"
+
+manual: tools
+	cargo run --quiet --locked --package rt-manual
+	echo "make: written: man/ and completions/"
 
 rootfs: tools
 	root="$(BUNDLE)/rootfs"

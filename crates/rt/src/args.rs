@@ -91,11 +91,12 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     Features,
     Info(InfoArgs),
+    Completion(CompletionArgs),
 }
 
 /// The whole command line. What a command takes is only built when it is the one: clap's objects for all of them would
 /// be a tenth of rt's memory.
-fn command_line() -> clap::Command {
+pub(crate) fn command_line() -> clap::Command {
     let command = |name: &'static str, about: &'static str, arguments: fn(clap::Command) -> clap::Command| {
         clap::Command::new(name).about(about).args_override_self(true).defer(arguments)
     };
@@ -121,6 +122,7 @@ fn command_line() -> clap::Command {
         command("explain", "Print what create would do, step by step, without doing it", ExplainArgs::augment_args),
         command("features", "Print what this rt can do, as JSON", |command| command),
         command("info", "Print what this machine has of what rt needs", InfoArgs::augment_args),
+        command("completion", "Print a script that completes rt's command line", CompletionArgs::augment_args),
     ])
 }
 
@@ -140,6 +142,7 @@ impl Command {
             "explain" => Self::Explain(FromArgMatches::from_arg_matches(matches)?),
             "features" => Self::Features,
             "info" => Self::Info(FromArgMatches::from_arg_matches(matches)?),
+            "completion" => Self::Completion(FromArgMatches::from_arg_matches(matches)?),
             _ => return Err(clap::Error::new(ErrorKind::InvalidSubcommand)),
         })
     }
@@ -366,6 +369,20 @@ pub(crate) enum InfoFormat {
     Json,
 }
 
+#[derive(Args)]
+pub(crate) struct CompletionArgs {
+    /// The shell
+    #[arg(value_enum, value_name = "SHELL")]
+    pub(crate) shell: Shell,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
 impl Command {
     /// As it is typed.
     pub(crate) fn name(&self) -> &'static str {
@@ -382,6 +399,7 @@ impl Command {
             Self::Explain(_) => "explain",
             Self::Features => "features",
             Self::Info(_) => "info",
+            Self::Completion(_) => "completion",
         }
     }
 
@@ -395,7 +413,7 @@ impl Command {
             Self::Kill(args) => Some(&args.id),
             Self::Delete(args) => Some(&args.id),
             Self::List(_) | Self::Spec(_) | Self::Explain(_) => None,
-            Self::Features | Self::Info(_) => None,
+            Self::Features | Self::Info(_) | Self::Completion(_) => None,
         }
     }
 }

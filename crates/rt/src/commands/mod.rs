@@ -1,5 +1,6 @@
 //! One file for each command: from what was typed to a request, to an answer.
 
+mod completion;
 mod create;
 mod delete;
 mod exec;
@@ -32,6 +33,7 @@ pub(crate) fn dispatch(global: &Global, command: Command, report: &Report) -> Re
         Command::Explain(args) => explain::explain(global, &args),
         Command::Features => features::features(),
         Command::Info(args) => info::info(&args),
+        Command::Completion(args) => completion::completion(&args),
     }
     .map(|()| 0)
 }

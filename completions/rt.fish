@@ -1,0 +1,101 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_rt_global_optspecs
+    string join \n root= log= log-format= log-level= debug systemd-cgroup cgroup-manager= rootless= v/version h/help
+end
+
+function __fish_rt_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_rt_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_rt_using_subcommand
+    set -l cmd (__fish_rt_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c rt -n "__fish_rt_needs_command" -l root -d 'Directory for the state of containers [default: /run/rt, or $XDG_RUNTIME_DIR/rt for an ordinary user]' -r -f -a "(__fish_complete_directories)"
+complete -c rt -n "__fish_rt_needs_command" -l log -d 'File to append errors to, beside standard error' -r -F
+complete -c rt -n "__fish_rt_needs_command" -l log-format -d 'Format of the log' -r -f -a "text\t''
+json\t''"
+complete -c rt -n "__fish_rt_needs_command" -l log-level -d 'What goes into the log [default: error; warning without a log]' -r -f -a "error\t''
+warning\t''
+debug\t''"
+complete -c rt -n "__fish_rt_needs_command" -l cgroup-manager -d 'Who manages cgroups' -r -f -a "cgroupfs\t'rt, in the cgroup file systems'
+systemd\t'systemd'
+disabled\t'Nobody: the container stays in the caller\'s cgroup'"
+complete -c rt -n "__fish_rt_needs_command" -l rootless -d 'Whether to go without root\'s rights: true is refused by create and run in this version' -r -f -a "true\t''
+false\t''
+auto\t''"
+complete -c rt -n "__fish_rt_needs_command" -l debug -d 'The same as --log-level debug'
+complete -c rt -n "__fish_rt_needs_command" -l systemd-cgroup -d 'Leave cgroups to systemd: refused by create and run in this version'
+complete -c rt -n "__fish_rt_needs_command" -s v -l version -d 'Print the version'
+complete -c rt -n "__fish_rt_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rt -n "__fish_rt_needs_command" -f -a "create" -d 'Make a container: everything but its program, which waits for start'
+complete -c rt -n "__fish_rt_needs_command" -f -a "start" -d 'Let the program of a created container run'
+complete -c rt -n "__fish_rt_needs_command" -f -a "run" -d 'Create a container, run its program, wait for its end'
+complete -c rt -n "__fish_rt_needs_command" -f -a "state" -d 'Print the state of a container as JSON'
+complete -c rt -n "__fish_rt_needs_command" -f -a "kill" -d 'Send a signal to a container'
+complete -c rt -n "__fish_rt_needs_command" -f -a "delete" -d 'Remove a container that has stopped'
+complete -c rt -n "__fish_rt_needs_command" -f -a "list" -d 'List containers'
+complete -c rt -n "__fish_rt_needs_command" -f -a "spec" -d 'Write an example config.json'
+complete -c rt -n "__fish_rt_needs_command" -f -a "explain" -d 'Print what create would do, step by step, without doing it'
+complete -c rt -n "__fish_rt_needs_command" -f -a "features" -d 'Print what this rt can do, as JSON'
+complete -c rt -n "__fish_rt_needs_command" -f -a "info" -d 'Print what this machine has of what rt needs'
+complete -c rt -n "__fish_rt_needs_command" -f -a "completion" -d 'Print a script that completes rt\'s command line'
+complete -c rt -n "__fish_rt_using_subcommand create" -s b -l bundle -d 'The bundle: a directory with a config.json' -r -f -a "(__fish_complete_directories)"
+complete -c rt -n "__fish_rt_using_subcommand create" -s f -l config -d 'Another file instead of the bundle\'s config.json' -r -F
+complete -c rt -n "__fish_rt_using_subcommand create" -l pid-file -d 'File to write the number of the container\'s process to' -r -F
+complete -c rt -n "__fish_rt_using_subcommand create" -l preserve-fds -d 'Pass on this many descriptors beside standard input, output and error (and those of LISTEN_FDS)' -r
+complete -c rt -n "__fish_rt_using_subcommand create" -l no-pivot -d 'Enter the root file system by moving it onto /: for hosts that run from an initramfs'
+complete -c rt -n "__fish_rt_using_subcommand create" -l no-new-keyring -d 'Let the container use the caller\'s session keyring'
+complete -c rt -n "__fish_rt_using_subcommand create" -s h -l help -d 'Print help'
+complete -c rt -n "__fish_rt_using_subcommand start" -s h -l help -d 'Print help'
+complete -c rt -n "__fish_rt_using_subcommand run" -s b -l bundle -d 'The bundle: a directory with a config.json' -r -f -a "(__fish_complete_directories)"
+complete -c rt -n "__fish_rt_using_subcommand run" -s f -l config -d 'Another file instead of the bundle\'s config.json' -r -F
+complete -c rt -n "__fish_rt_using_subcommand run" -l pid-file -d 'File to write the number of the container\'s process to' -r -F
+complete -c rt -n "__fish_rt_using_subcommand run" -l preserve-fds -d 'Pass on this many descriptors beside standard input, output and error (and those of LISTEN_FDS)' -r
+complete -c rt -n "__fish_rt_using_subcommand run" -l no-pivot -d 'Enter the root file system by moving it onto /: for hosts that run from an initramfs'
+complete -c rt -n "__fish_rt_using_subcommand run" -l no-new-keyring -d 'Let the container use the caller\'s session keyring'
+complete -c rt -n "__fish_rt_using_subcommand run" -s d -l detach -d 'Do not wait for the end of the program'
+complete -c rt -n "__fish_rt_using_subcommand run" -l keep -d 'Do not delete the container when its program has ended'
+complete -c rt -n "__fish_rt_using_subcommand run" -l no-subreaper -d 'Do not adopt the container\'s orphans'
+complete -c rt -n "__fish_rt_using_subcommand run" -s h -l help -d 'Print help'
+complete -c rt -n "__fish_rt_using_subcommand state" -s h -l help -d 'Print help'
+complete -c rt -n "__fish_rt_using_subcommand kill" -s a -l all -d 'Signal all processes of the container'
+complete -c rt -n "__fish_rt_using_subcommand kill" -s h -l help -d 'Print help'
+complete -c rt -n "__fish_rt_using_subcommand delete" -s f -l force -d 'Kill the container first if it runs; one that does not exist is fine'
+complete -c rt -n "__fish_rt_using_subcommand delete" -s h -l help -d 'Print help'
+complete -c rt -n "__fish_rt_using_subcommand list" -s f -l format -d 'Format of the list' -r -f -a "table\t''
+json\t''"
+complete -c rt -n "__fish_rt_using_subcommand list" -s q -l quiet -d 'Print names only'
+complete -c rt -n "__fish_rt_using_subcommand list" -s h -l help -d 'Print help'
+complete -c rt -n "__fish_rt_using_subcommand spec" -s b -l bundle -d 'The directory to write config.json to' -r -f -a "(__fish_complete_directories)"
+complete -c rt -n "__fish_rt_using_subcommand spec" -s h -l help -d 'Print help'
+complete -c rt -n "__fish_rt_using_subcommand explain" -s b -l bundle -d 'The bundle: a directory with a config.json' -r -f -a "(__fish_complete_directories)"
+complete -c rt -n "__fish_rt_using_subcommand explain" -s f -l config -d 'Another file instead of the bundle\'s config.json' -r -F
+complete -c rt -n "__fish_rt_using_subcommand explain" -l format -d 'Format of the plan' -r -f -a "text\t''
+json\t''"
+complete -c rt -n "__fish_rt_using_subcommand explain" -l no-pivot -d 'Enter the root file system by moving it onto /: for hosts that run from an initramfs'
+complete -c rt -n "__fish_rt_using_subcommand explain" -l no-new-keyring -d 'Let the container use the caller\'s session keyring'
+complete -c rt -n "__fish_rt_using_subcommand explain" -s h -l help -d 'Print help'
+complete -c rt -n "__fish_rt_using_subcommand features" -s h -l help -d 'Print help'
+complete -c rt -n "__fish_rt_using_subcommand info" -l format -d 'Format of the facts' -r -f -a "text\t''
+json\t''"
+complete -c rt -n "__fish_rt_using_subcommand info" -s h -l help -d 'Print help'
+complete -c rt -n "__fish_rt_using_subcommand completion" -s h -l help -d 'Print help'
+complete -c rt -n "__fish_rt_using_subcommand start" -f -a "(rt list --quiet 2>/dev/null)"
+complete -c rt -n "__fish_rt_using_subcommand state" -f -a "(rt list --quiet 2>/dev/null)"
+complete -c rt -n "__fish_rt_using_subcommand kill" -f -a "(rt list --quiet 2>/dev/null)"
+complete -c rt -n "__fish_rt_using_subcommand delete" -f -a "(rt list --quiet 2>/dev/null)"
+complete -c rt -n "__fish_rt_using_subcommand completion" -f -a "bash zsh fish"
