@@ -15,6 +15,8 @@ TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 HOST := $(or $(CARGO_BUILD_TARGET),$(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p'))
 RT := $(TARGET)/$(HOST)/release/rt
 BUNDLE := $(TARGET)/bundle
+# What `rt --version` says it was built from. A tree that is no checkout of its own has no commit.
+export RT_COMMIT ?= $(shell [ -e .git ] && git --git-dir=.git --work-tree=. describe --always --dirty --abbrev=12 2>/dev/null)
 
 help:
 	echo "make run      build rt and run a container made from config.example.json"

@@ -43,6 +43,28 @@ fn runtime_that_is_called_runc_says_so() {
 }
 
 #[test]
+fn version_is_three_lines() {
+    require!(!is_runc(), "runc adds what it was built with");
+    let container = Container::new("version");
+    let link = container.outside("runc");
+    symlink(runtime_path(), &link).expect("a link can be made");
+    let expected = container.bare_call().arg("--version").output().ok();
+    let lines: Vec<_> = expected.lines().collect();
+    assert!(matches!(lines[..], [_, commit, spec] if commit.starts_with("commit: ") && spec.starts_with("spec: 1.")));
+    // git's, or none; with a mark if there were changes.
+    let commit = lines[1].trim_start_matches("commit: ").trim_end_matches("-dirty");
+    let hash = commit.rsplit_once("-g").map_or(commit, |(_, hash)| hash);
+    assert!(commit == "unknown" || hash.len() >= 7 && hash.chars().all(|c| c.is_ascii_hexdigit()), "{expected}");
+    // It is an answer of rt itself, wherever it is asked before a command, and whatever else is.
+    for words in [&["-v"][..], &["-version"], &["--root", "/no/such/root", "--version"], &["--version", "list"]] {
+        container.bare_call().args(words).output().prints(&expected);
+    }
+    let renamed = expected.replacen("rt ", "runc ", 1);
+    container.bare_call().program(&link).arg("--version").output().prints(&renamed);
+    container.call(["list", "--version"]).output().refused().says("--version");
+}
+
+#[test]
 fn help_is_given_for_every_command() {
     let container = Container::new("help");
     for option in ["--help", "-h", "help"] {
