@@ -69,6 +69,8 @@ struct Enabled {
 const YES: Enabled = Enabled { enabled: true };
 const NO: Enabled = Enabled { enabled: false };
 
+// On its own, so that link.ld can put it away.
+#[inline(never)]
 pub(super) fn features() -> Result<(), Error> {
     let mut text = Vec::new();
     let layout = PrettyFormatter::with_indent(b"    ");

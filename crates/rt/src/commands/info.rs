@@ -4,6 +4,8 @@ use crate::args::{InfoArgs, InfoFormat};
 use crate::output::print;
 use rt_runtime::Error;
 
+// On its own, so that link.ld can put it away.
+#[inline(never)]
 pub(super) fn info(args: &InfoArgs) -> Result<(), Error> {
     let info = rt_runtime::info();
     match args.format {
