@@ -149,6 +149,27 @@ fn every_capability_is_known() {
 }
 
 #[test]
+fn every_hook_is_run() {
+    require!(!is_runc(), "the list is runc's own");
+    let hooks = list(&features()["hooks"]);
+    assert_eq!(hooks.len(), 6);
+    for kind in &hooks {
+        let script = format!("#!/bin/sh\ncat > /dev/null\necho {kind} >> \"$1\"\n");
+        let container = Container::new("hook").writable().args(["echo", "fine"]).program("bin/hook", &script);
+        // Where the hook is looked for, and where it writes: in the container for the one that runs there.
+        let (path, said) = match &**kind {
+            "startContainer" => ("/bin/hook".into(), "/said".into()),
+            _ => (container.rootfs().join("bin/hook"), container.rootfs().join("said")),
+        };
+        let said_outside = container.rootfs().join("said");
+        let hook = json!({ "path": path, "args": ["hook", said] });
+        let container = container.edit(|config| config["hooks"] = json!({ kind: [hook] }));
+        container.run().prints("fine\n");
+        assert_eq!(std::fs::read_to_string(said_outside).unwrap_or_default(), format!("{kind}\n"));
+    }
+}
+
+#[test]
 fn what_is_not_enabled_is_refused() {
     require!(!is_runc(), "what runc supports depends on its build");
     let features = features();
@@ -183,6 +204,7 @@ fn claims_are_runcs_where_both_have_one() {
     let runc: Value = serde_json::from_slice(&runc.expect("it ran").stdout).expect("JSON");
     let rt = features();
     assert_eq!(rt["ociVersionMin"], runc["ociVersionMin"]);
+    assert_eq!(set(&rt["hooks"]), set(&runc["hooks"]));
     assert!(set(&rt["linux"]["capabilities"]).is_superset(&set(&runc["linux"]["capabilities"])));
     // Newer runcs hand it to the file system, as rt does.
     let mut options = set(&runc["mountOptions"]);

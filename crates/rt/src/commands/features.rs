@@ -14,15 +14,15 @@ use std::collections::BTreeMap;
 /// The oldest version of the runtime-spec whose configs are taken.
 const OLDEST: &str = "1.0.0";
 
-/// Hooks are refused in this version.
-const HOOKS: [&str; 0] = [];
+/// All that the runtime-spec has.
+const HOOKS: [&str; 6] = ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Features {
     oci_version_min: &'static str,
     oci_version_max: &'static str,
-    hooks: &'static [&'static str],
+    hooks: [&'static str; 6],
     mount_options: Vec<&'static str>,
     linux: Linux,
     annotations: BTreeMap<&'static str, &'static str>,
@@ -87,7 +87,7 @@ fn known() -> Features {
     Features {
         oci_version_min: OLDEST,
         oci_version_max: SPEC,
-        hooks: &HOOKS,
+        hooks: HOOKS,
         mount_options,
         linux: Linux {
             namespaces: NAMESPACES.map(|kind| kind.words()).into(),
