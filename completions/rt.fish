@@ -44,6 +44,7 @@ complete -c rt -n "__fish_rt_needs_command" -s h -l help -d 'Print help (see mor
 complete -c rt -n "__fish_rt_needs_command" -f -a "create" -d 'Make a container: everything but its program, which waits for start'
 complete -c rt -n "__fish_rt_needs_command" -f -a "start" -d 'Let the program of a created container run'
 complete -c rt -n "__fish_rt_needs_command" -f -a "run" -d 'Create a container, run its program, wait for its end'
+complete -c rt -n "__fish_rt_needs_command" -f -a "exec" -d 'Run one more process in a container'
 complete -c rt -n "__fish_rt_needs_command" -f -a "state" -d 'Print the state of a container as JSON'
 complete -c rt -n "__fish_rt_needs_command" -f -a "kill" -d 'Send a signal to a container'
 complete -c rt -n "__fish_rt_needs_command" -f -a "delete" -d 'Remove a container that has stopped'
@@ -55,22 +56,46 @@ complete -c rt -n "__fish_rt_needs_command" -f -a "info" -d 'Print what this mac
 complete -c rt -n "__fish_rt_needs_command" -f -a "completion" -d 'Print a script that completes rt\'s command line'
 complete -c rt -n "__fish_rt_using_subcommand create" -s b -l bundle -d 'The bundle: a directory with a config.json' -r -f -a "(__fish_complete_directories)"
 complete -c rt -n "__fish_rt_using_subcommand create" -s f -l config -d 'Another file instead of the bundle\'s config.json' -r -F
+complete -c rt -n "__fish_rt_using_subcommand create" -l console-socket -d 'Socket to send the terminal\'s master to' -r -F
+complete -c rt -n "__fish_rt_using_subcommand create" -l pidfd-socket -d 'Socket to send a descriptor of the process to' -r -F
 complete -c rt -n "__fish_rt_using_subcommand create" -l pid-file -d 'File to write the number of the container\'s process to' -r -F
 complete -c rt -n "__fish_rt_using_subcommand create" -l preserve-fds -d 'Pass on this many descriptors beside standard input, output and error (and those of LISTEN_FDS)' -r
 complete -c rt -n "__fish_rt_using_subcommand create" -l no-pivot -d 'Enter the root file system by moving it onto /: for hosts that run from an initramfs'
 complete -c rt -n "__fish_rt_using_subcommand create" -l no-new-keyring -d 'Let the container use the caller\'s session keyring'
+complete -c rt -n "__fish_rt_using_subcommand create" -l init -d 'Stay in the container as its first process: adopt, reap, pass signals on. With linger=MS, other processes have so many milliseconds after the program\'s end'
 complete -c rt -n "__fish_rt_using_subcommand create" -s h -l help -d 'Print help'
 complete -c rt -n "__fish_rt_using_subcommand start" -s h -l help -d 'Print help'
 complete -c rt -n "__fish_rt_using_subcommand run" -s b -l bundle -d 'The bundle: a directory with a config.json' -r -f -a "(__fish_complete_directories)"
 complete -c rt -n "__fish_rt_using_subcommand run" -s f -l config -d 'Another file instead of the bundle\'s config.json' -r -F
+complete -c rt -n "__fish_rt_using_subcommand run" -l console-socket -d 'Socket to send the terminal\'s master to' -r -F
+complete -c rt -n "__fish_rt_using_subcommand run" -l pidfd-socket -d 'Socket to send a descriptor of the process to' -r -F
 complete -c rt -n "__fish_rt_using_subcommand run" -l pid-file -d 'File to write the number of the container\'s process to' -r -F
 complete -c rt -n "__fish_rt_using_subcommand run" -l preserve-fds -d 'Pass on this many descriptors beside standard input, output and error (and those of LISTEN_FDS)' -r
 complete -c rt -n "__fish_rt_using_subcommand run" -l no-pivot -d 'Enter the root file system by moving it onto /: for hosts that run from an initramfs'
 complete -c rt -n "__fish_rt_using_subcommand run" -l no-new-keyring -d 'Let the container use the caller\'s session keyring'
+complete -c rt -n "__fish_rt_using_subcommand run" -l init -d 'Stay in the container as its first process: adopt, reap, pass signals on. With linger=MS, other processes have so many milliseconds after the program\'s end'
 complete -c rt -n "__fish_rt_using_subcommand run" -s d -l detach -d 'Do not wait for the end of the program'
 complete -c rt -n "__fish_rt_using_subcommand run" -l keep -d 'Do not delete the container when its program has ended'
 complete -c rt -n "__fish_rt_using_subcommand run" -l no-subreaper -d 'Do not adopt the container\'s orphans'
 complete -c rt -n "__fish_rt_using_subcommand run" -s h -l help -d 'Print help'
+complete -c rt -n "__fish_rt_using_subcommand exec" -l console-socket -d 'Socket to send the terminal\'s master to' -r -F
+complete -c rt -n "__fish_rt_using_subcommand exec" -l pidfd-socket -d 'Socket to send a descriptor of the process to' -r -F
+complete -c rt -n "__fish_rt_using_subcommand exec" -l pid-file -d 'File to write the number of the container\'s process to' -r -F
+complete -c rt -n "__fish_rt_using_subcommand exec" -l preserve-fds -d 'Pass on this many descriptors beside standard input, output and error (and those of LISTEN_FDS)' -r
+complete -c rt -n "__fish_rt_using_subcommand exec" -s p -l process -d 'File with the process as in a config.json, or - for standard input' -r -F
+complete -c rt -n "__fish_rt_using_subcommand exec" -l cwd -d 'Working directory [default: the container\'s]' -r -f -a "(__fish_complete_directories)"
+complete -c rt -n "__fish_rt_using_subcommand exec" -s e -l env -d 'One more variable' -r
+complete -c rt -n "__fish_rt_using_subcommand exec" -s u -l user -d 'User and group, as numbers' -r
+complete -c rt -n "__fish_rt_using_subcommand exec" -s g -l additional-gids -d 'One more group, as a number' -r
+complete -c rt -n "__fish_rt_using_subcommand exec" -s c -l cap -d 'One more capability' -r
+complete -c rt -n "__fish_rt_using_subcommand exec" -l apparmor -d 'AppArmor profile' -r
+complete -c rt -n "__fish_rt_using_subcommand exec" -l process-label -d 'SELinux label' -r
+complete -c rt -n "__fish_rt_using_subcommand exec" -l cgroup -d 'A cgroup below the container\'s, which has to be there' -r
+complete -c rt -n "__fish_rt_using_subcommand exec" -s t -l tty -d 'Give it a terminal'
+complete -c rt -n "__fish_rt_using_subcommand exec" -l no-new-privs -d 'Whether no program can give it more privileges'
+complete -c rt -n "__fish_rt_using_subcommand exec" -s d -l detach -d 'Do not wait for its end'
+complete -c rt -n "__fish_rt_using_subcommand exec" -l ignore-paused -d 'Also in a container that is paused: it runs when that is resumed'
+complete -c rt -n "__fish_rt_using_subcommand exec" -s h -l help -d 'Print help'
 complete -c rt -n "__fish_rt_using_subcommand state" -s h -l help -d 'Print help'
 complete -c rt -n "__fish_rt_using_subcommand kill" -s a -l all -d 'Signal all processes of the container'
 complete -c rt -n "__fish_rt_using_subcommand kill" -s h -l help -d 'Print help'
@@ -95,6 +120,7 @@ json\t''"
 complete -c rt -n "__fish_rt_using_subcommand info" -s h -l help -d 'Print help'
 complete -c rt -n "__fish_rt_using_subcommand completion" -s h -l help -d 'Print help'
 complete -c rt -n "__fish_rt_using_subcommand start" -f -a "(rt list --quiet 2>/dev/null)"
+complete -c rt -n "__fish_rt_using_subcommand exec" -f -a "(rt list --quiet 2>/dev/null)"
 complete -c rt -n "__fish_rt_using_subcommand state" -f -a "(rt list --quiet 2>/dev/null)"
 complete -c rt -n "__fish_rt_using_subcommand kill" -f -a "(rt list --quiet 2>/dev/null)"
 complete -c rt -n "__fish_rt_using_subcommand delete" -f -a "(rt list --quiet 2>/dev/null)"

@@ -190,16 +190,8 @@ pub(crate) struct CreateArgs {
 #[derive(Args)]
 pub(crate) struct Served {
     /// Stay in the container as its first process: adopt, reap, pass signals on. With linger=MS, other processes have so many milliseconds after the program's end
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "linger=MS", value_parser = linger)]
-    pub(crate) init: Option<Linger>,
-}
-
-/// What `--init` says: milliseconds, unless it is `false`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Linger(pub(crate) Option<u32>);
-
-fn linger(text: &str) -> Result<Linger, String> {
-    rt_plan::hooks::linger(text).map(Linger)
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "linger=MS")]
+    pub(crate) init: Option<String>,
 }
 
 // What goes into and comes out of a process that is made.

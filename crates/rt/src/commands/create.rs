@@ -3,6 +3,7 @@
 use super::{refuse_what_comes_later, store};
 use crate::args::{CgroupManager, CreateArgs, Global, Passed, Served, Source};
 use crate::report::Report;
+use rt_plan::hooks::linger;
 use rt_runtime::{Create, Error, Id};
 
 pub(super) fn create(global: &Global, args: &CreateArgs, report: &Report) -> Result<(), Error> {
@@ -33,6 +34,9 @@ pub(super) fn request(
         without_cgroup: global.cgroup_manager == CgroupManager::Disabled,
         console_socket: passed.and_then(|passed| passed.console_socket.clone()),
         pidfd_socket: passed.and_then(|passed| passed.pidfd_socket.clone()),
-        serve: made.and_then(|(_, served)| served.init?.0),
+        serve: match made.and_then(|(_, served)| served.init.as_deref()) {
+            Some(text) => linger(text).map_err(|problem| Error::Usage(format!("--init: {problem}")))?,
+            None => None,
+        },
     })
 }
