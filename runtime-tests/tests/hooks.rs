@@ -922,9 +922,9 @@ fn of_hooks(container: &Container) -> usize {
     pids.filter(|&pid| is_alive(pid)).filter(named).count()
 }
 
-/// What is said of a hook with a second to go.
+/// What is said of a hook that took longer than a second.
 fn took_longer() -> &'static str {
-    if is_runc() { "timeout of 1.0s" } else { "1 s" }
+    if is_runc() { "timeout of 1.0s" } else { "time limit" }
 }
 
 #[test]
