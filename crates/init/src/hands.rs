@@ -49,6 +49,10 @@ pub(crate) struct Hands {
     held: [Option<Fd>; HELD],
     /// The container's /dev/null, verified.
     pub(crate) null: Option<Fd>,
+    /// A mount of it that is nowhere yet.
+    pub(crate) spare: Option<Fd>,
+    /// The first name below a held file system that it was laid over.
+    pub(crate) masked: Option<Target<'static>>,
     /// Which held file system is the working directory.
     directory: u8,
     /// Whether `EnterDirectory` could.
@@ -69,6 +73,8 @@ impl Hands {
             root: None,
             held: [const { None }; HELD],
             null: None,
+            spare: None,
+            masked: None,
             directory: 0,
             entered: false,
             step: 0,

@@ -10,13 +10,13 @@ use crate::path::{self, Kind, Last, rest};
 use crate::root::{MOUNT_ATTR_RDONLY, attach};
 use core::ffi::CStr;
 use rt_sys::mount::{Attributes, Depth, set_attributes, set_attributes_at};
-use rt_wire::{Change, Follow, Part, Step, Target, Text, Tree};
+use rt_wire::{Change, Follow, Likely, Part, Step, Target, Text, Tree};
 use rustix::fd::AsFd;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Stat, fstat, makedev, mkdirat, statat};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
-    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount_bind_recursive, move_mount, open_tree,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount_bind, mount_bind_recursive, move_mount, open_tree,
 };
 use rustix::process::fchdir;
 
@@ -233,22 +233,9 @@ pub(crate) fn read_only(hands: &mut Hands, target: Target<'_>) -> Done {
 const EMPTY: MountFlags = MountFlags::from_bits_retain(0xf);
 const EMPTY_DATA: &CStr = c"nr_inodes=2,mode=0755";
 
-pub(crate) fn mask(hands: &mut Hands, target: Target<'_>, null: Target<'_>) -> Done {
-    let base = hands.base(target).at(Part::Target)?;
-    let name = rest(target).c();
+pub(crate) fn mask(hands: &mut Hands, target: Target<'static>, likely: Likely, null: Target<'_>) -> Done {
     if target.held != 0 {
-        let stat = match statat(base, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT) => return Ok(()),
-            answer => answer.at(Part::Target)?,
-        };
-        if file_type(&stat) == FileType::Directory {
-            hands.enter_held(target.held).at(Part::Target)?;
-            return rustix::mount::mount(c"tmpfs", name, c"tmpfs", EMPTY, Some(EMPTY_DATA)).at(Part::Attach);
-        }
-        let null = clone_of_null(hands, null)?;
-        move_mount(&null, c"", hands.base(target)?, name, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).at(Part::Attach)?;
-        null.leave();
-        return Ok(());
+        return mask_held(hands, target, likely, null);
     }
     let at = match path::find(hands, target, Last::Follow) {
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
@@ -257,7 +244,7 @@ pub(crate) fn mask(hands: &mut Hands, target: Target<'_>, null: Target<'_>) -> D
     if file_type(&stat(&at).at(Part::Target)?) == FileType::Directory {
         hands.left_directory();
         fchdir(&at).at(Part::Chdir)?;
-        rustix::mount::mount(c"tmpfs", c".", c"tmpfs", EMPTY, Some(EMPTY_DATA)).at(Part::Attach)?;
+        hide_directory(c".").at(Part::Attach)?;
     } else {
         let null = clone_of_null(hands, null)?;
         attach(&null, &at).at(Part::Attach)?;
@@ -265,6 +252,62 @@ pub(crate) fn mask(hands: &mut Hands, target: Target<'_>, null: Target<'_>) -> D
     }
     at.leave();
     Ok(())
+}
+
+/// Below a held file system: its names can be used as they are, and what they most likely are is tried at once.
+fn mask_held(hands: &mut Hands, target: Target<'static>, likely: Likely, null: Target<'_>) -> Done {
+    hands.enter_held(target.held).at(Part::Target)?;
+    let name = rest(target).c();
+    let tried = match likely {
+        Likely::Unknown => Err(Errno::INVAL),
+        Likely::Directory => hide_directory(name),
+        Likely::File => match hands.masked.filter(|masked| masked.held == target.held) {
+            // The verified /dev/null lies there: a bind of it is one call. ENOENT can't be the source's: a file at the top
+            // of a procfs stays, and only another file can be mounted over it.
+            Some(masked) => mount_bind(rest(masked).c(), name),
+            None => {
+                let answer = hide_file(hands, name, null)?;
+                if answer.is_ok() {
+                    hands.masked = Some(target);
+                }
+                answer
+            }
+        },
+    };
+    match tried {
+        // All of them look for the target first.
+        Ok(()) | Err(Errno::NOENT) => return Ok(()),
+        // It is something else: look.
+        Err(_) => {}
+    }
+    let stat = match statat(CWD, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) => return Ok(()),
+        answer => answer.at(Part::Target)?,
+    };
+    if file_type(&stat) == FileType::Directory {
+        return hide_directory(name).at(Part::Attach);
+    }
+    hide_file(hands, name, null)?.at(Part::Attach)
+}
+
+/// An empty tmpfs over `name` in the working directory. mount(2) makes none before it has found that.
+fn hide_directory(name: &CStr) -> Result<(), Errno> {
+    rustix::mount::mount(c"tmpfs", name, c"tmpfs", EMPTY, Some(EMPTY_DATA))
+}
+
+/// /dev/null over `name` in the working directory. A mount that finds no place is kept for the next: to take apart one
+/// that was never attached waits for an RCU grace period.
+fn hide_file(hands: &mut Hands, name: &CStr, null: Target<'_>) -> Result<Result<(), Errno>, Failure> {
+    let mount = match hands.spare.take() {
+        Some(spare) => spare,
+        None => clone_of_null(hands, null)?,
+    };
+    let answer = move_mount(&mount, c"", CWD, name, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH);
+    match answer {
+        Ok(()) => mount.leave(),
+        Err(_) => hands.spare = Some(mount),
+    }
+    Ok(answer)
 }
 
 /// The container's own /dev/null as a mount. Its descriptor is what was verified and what is bound: an image that

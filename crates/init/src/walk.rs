@@ -53,7 +53,7 @@ fn fail(hands: &Hands, failure: Failure) -> ! {
 }
 
 /// Functions with buffers are not inlined here: this frame is there for as long as init waits.
-fn apply(step: Step<'_>, hands: &mut Hands) -> Done {
+fn apply(step: Step<'static>, hands: &mut Hands) -> Done {
     match step {
         Step::AwaitParent {} => hands.await_order()?,
         Step::Undumpable {} => set_dumpable_behavior(DumpableBehavior::NotDumpable)?,
@@ -93,7 +93,7 @@ fn apply(step: Step<'_>, hands: &mut Hands) -> Done {
         Step::OpenProc { hold } => procfs::open(hands, hold)?,
         Step::Sysctl { proc, file, value } => procfs::sysctl(hands, proc, file, value)?,
         Step::ReadOnlyPath { target } => mounts::read_only(hands, target)?,
-        Step::MaskPath { target, null } => mounts::mask(hands, target, null)?,
+        Step::MaskPath { target, likely, null } => mounts::mask(hands, target, likely, null)?,
         Step::MakeDirectory { path } => root::make_directory(hands, path)?,
         Step::ReadOnlyRoot {} => root::read_only(hands)?,
         Step::Hostname { name } => rustix::system::sethostname(name.bytes())?,

@@ -8,7 +8,7 @@ use crate::namespaces::{Own, own};
 use crate::options::{Options, READ_ONLY, propagation};
 use crate::plan::Request;
 use crate::spec::{Mount, Spec};
-use crate::targets::{Targets, clean, resolve};
+use crate::targets::{Targets, clean, likely, resolve};
 use crate::{Error, Steps};
 use rt_wire::{Change, Enter, Namespace, Parent, Propagate, Step, Target, Tree};
 
@@ -166,7 +166,7 @@ pub(crate) fn harden(spec: &Spec<'_>, targets: &mut Targets, steps: &mut Steps) 
     }
     for path in &spec.linux.masked_paths {
         let target = targets.find(absolute_path("linux.maskedPaths", path)?);
-        steps.push(Step::MaskPath { target, null: targets.find("/dev/null") });
+        steps.push(Step::MaskPath { target, likely: likely(target), null: targets.find("/dev/null") });
     }
     if spec.root.as_ref().is_some_and(|root| root.readonly) {
         steps.push(Step::ReadOnlyRoot {});

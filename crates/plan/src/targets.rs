@@ -1,7 +1,7 @@
 //! Where a path is looked up from. File systems whose names only the kernel makes, and the tmpfs that init has just
 //! mounted itself, are held: below them no image and no shared volume can put a link in the way.
 
-use rt_wire::{HELD, Target};
+use rt_wire::{HELD, Likely, Target};
 
 /// What has been mounted so far.
 #[derive(Clone, Debug, Default)]
@@ -89,6 +89,30 @@ fn is_kernels(kind: Kind, rest: &str) -> bool {
     }
 }
 
+/// What is usually masked. Only init's first attempt depends on it.
+pub(crate) fn likely(target: Target<'_>) -> Likely {
+    if target.held == 0 {
+        return Likely::Unknown;
+    }
+    match target.path.bytes() {
+        b"/proc/acpi"
+        | b"/proc/asound"
+        | b"/proc/scsi"
+        | b"/sys/dev/block"
+        | b"/sys/devices/virtual/powercap"
+        | b"/sys/firmware"
+        | b"/sys/fs/selinux" => Likely::Directory,
+        b"/proc/interrupts"
+        | b"/proc/kcore"
+        | b"/proc/keys"
+        | b"/proc/latency_stats"
+        | b"/proc/sched_debug"
+        | b"/proc/timer_list"
+        | b"/proc/timer_stats" => Likely::File,
+        _ => Likely::Unknown,
+    }
+}
+
 /// Absolute, and a name between any two slashes.
 fn is_plain(path: &str) -> bool {
     path.strip_prefix('/').is_some_and(|rest| !rest.split('/').any(|part| matches!(part, "" | "." | "..")))
@@ -168,5 +192,15 @@ mod tests {
         for path in ["/proc/self/root/etc", "/proc/1/root", "/proc/net/tcp", "/proc/mounts"] {
             assert_eq!(targets.find(path).held, 0, "{path}");
         }
+    }
+
+    #[test]
+    fn only_names_of_the_kernel_are_guessed_at() {
+        let mut targets = Targets::default();
+        assert_eq!(likely(targets.find("/proc/kcore")), Likely::Unknown);
+        targets.mounted("/proc", Some((1, Kind::Proc)));
+        assert_eq!(likely(targets.find("/proc/kcore")), Likely::File);
+        assert_eq!(likely(targets.find("/proc/acpi")), Likely::Directory);
+        assert_eq!(likely(targets.find("/proc/acpi/x")), Likely::Unknown);
     }
 }

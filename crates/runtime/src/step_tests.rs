@@ -6,8 +6,8 @@ use rt_plan::Steps;
 use rt_sys::clone::{Child, Group, Program, Spawn, spawn};
 use rt_sys::exec::Words;
 use rt_wire::{
-    Capabilities, Change, Device, DeviceKind, Enter, Follow, Namespace, Order, Parent, Part, Propagate, Report, Rlimit,
-    Step, Target, Texts, Tree,
+    Capabilities, Change, Device, DeviceKind, Enter, Follow, Likely, Namespace, Order, Parent, Part, Propagate, Report,
+    Rlimit, Step, Target, Texts, Tree,
 };
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -128,7 +128,7 @@ fn masked_paths_are_empty_and_read_only_ones_refuse() {
     }
     fs::write(root.path.join("secret"), "secret").expect("a file can be written");
     let null = Target::in_root("/dev/null");
-    let mask = |path| Step::MaskPath { target: Target::in_root(path), null };
+    let mask = |path| Step::MaskPath { target: Target::in_root(path), likely: Likely::Unknown, null };
     let steps = [
         Step::BindDevice { target: null, device: NULL },
         Step::EnterRoot { how: Enter::Pivot },
@@ -150,6 +150,65 @@ fn masked_paths_are_empty_and_read_only_ones_refuse() {
     fs::write(init.path("root/file"), "").expect("the rest can be written to");
 }
 
+/// In a procfs of the test's own pid namespace. A wrong guess costs a call, not the mask.
+#[test]
+fn masks_below_a_held_procfs_do_not_depend_on_the_guess() {
+    let root = Root::new();
+    for directory in ["dev", "proc"] {
+        fs::create_dir_all(root.path.join(directory)).expect("a directory can be made");
+    }
+    let (null, proc) = (Target::in_root("/dev/null"), Target::in_root("/proc"));
+    let mask = |path: &'static str, likely| {
+        let target = Target { path: path.into(), held: 1, skip: 6, fresh: false };
+        Step::MaskPath { target, likely, null }
+    };
+    let steps = [
+        Step::BindDevice { target: null, device: NULL },
+        Step::Mount {
+            fstype: "proc".into(),
+            source: "".into(),
+            target: proc,
+            flags: 0,
+            data: "".into(),
+            hold: 1,
+            copy_up: false,
+        },
+        Step::EnterRoot { how: Enter::Pivot },
+        mask("/proc/missing", Likely::File),
+        mask("/proc/tty", Likely::File),
+        mask("/proc/version", Likely::File),
+        mask("/proc/missing", Likely::File),
+        mask("/proc/uptime", Likely::File),
+        mask("/proc/driver", Likely::File),
+        mask("/proc/missing", Likely::Directory),
+        mask("/proc/fs", Likely::Directory),
+        mask("/proc/loadavg", Likely::Directory),
+        mask("/proc/missing", Likely::Unknown),
+        mask("/proc/bus", Likely::Unknown),
+        mask("/proc/stat", Likely::Unknown),
+        Step::Ready {},
+    ];
+    let open = [
+        Step::Propagation { change: Propagate::Private, tree: Tree::Whole },
+        Step::OpenRoot { path: root.text().into(), change: Propagate::Private, parent: Parent::Keep },
+    ];
+    let steps: Vec<Step<'_>> = open.into_iter().chain(steps).collect();
+    let init = Init::mapped(Namespace::Pid.flag(), &steps);
+    assert_eq!(init.hear(), Some(Report::Ready));
+    for file in ["version", "uptime", "loadavg", "stat"] {
+        assert_eq!(fs::read_to_string(init.path(&format!("root/proc/{file}"))).expect("readable"), "", "{file}");
+    }
+    let mounts = init.proc("mountinfo");
+    for directory in ["tty", "driver", "fs", "bus"] {
+        let path = init.path(&format!("root/proc/{directory}"));
+        assert_eq!(fs::read_dir(path).expect("readable").count(), 0, "{directory}");
+        let mask = format!(" /proc/{directory} ro,nosuid,nodev,noexec");
+        assert!(mounts.contains(&mask), "{directory}:\n{mounts}");
+    }
+    assert!(!fs::read_to_string(init.path("root/proc/meminfo")).expect("readable").is_empty(), "the rest is there");
+    assert_eq!(mounts.lines().count(), 3 + 8, "one mount for each mask:\n{mounts}");
+}
+
 #[test]
 fn a_mask_with_a_null_that_is_none_is_refused() {
     let root = Root::new();
@@ -157,7 +216,7 @@ fn a_mask_with_a_null_that_is_none_is_refused() {
     fs::write(root.path.join("null"), "anything").expect("a file can be written");
     let steps = [
         Step::EnterRoot { how: Enter::Pivot },
-        Step::MaskPath { target: Target::in_root("/secret"), null: Target::in_root("/null") },
+        Step::MaskPath { target: Target::in_root("/secret"), likely: Likely::Unknown, null: Target::in_root("/null") },
     ];
     let Some(Report::Failed { step: 4, part: Part::Verify, .. }) = Init::in_root(&root, &steps).hear() else {
         panic!("CVE-2025-31133");

@@ -80,7 +80,7 @@ message! {
         ReadOnlyPath { target: Target<'a>, },
         /// Hide a path: the container's own /dev/null, verified, over a file (CVE-2025-31133), an empty read-only
         /// tmpfs over a directory. A missing path is fine.
-        MaskPath { target: Target<'a>, null: Target<'a>, },
+        MaskPath { target: Target<'a>, likely: Likely, null: Target<'a>, },
         /// Make the working directory where it is missing. Before the root is read-only.
         MakeDirectory { path: Text<'a>, },
         /// Make the root read-only. After everything that writes to it.
@@ -372,6 +372,18 @@ closed! {
         Move = 2 => "move",
         /// chroot(2): a config without a mount namespace.
         Chroot = 3 => "chroot",
+    }
+}
+
+closed! {
+    /// What a path of the kernel's is, where there is one. Which mount is tried without a look: it decides nothing else.
+    pub enum Likely {
+        /// Nobody knows.
+        Unknown = 0 => "",
+        /// A file at the top of a procfs.
+        File = 1 => "file",
+        /// A directory.
+        Directory = 2 => "directory",
     }
 }
 
