@@ -28,18 +28,31 @@ pub(crate) fn mount(hands: &mut Hands, step: Step<'_>) -> Done {
         return mount_at(hands, fstype, source, target, flags, data);
     }
     let file_system = new(fstype, source, flags, data)?;
-    let last = last_of(fstype);
-    let at = path::find_or_make(hands, target, last, directory).map_err(real_directory(fstype))?;
-    if copy_up {
-        copyup::copy(&at, &file_system).at(Part::CopyUp)?;
+    if copy_up || !attach_by_name(hands, &file_system, target) {
+        let at = path::find_or_make(hands, target, last_of(fstype), directory).map_err(real_directory(fstype))?;
+        if copy_up {
+            copyup::copy(&at, &file_system).at(Part::CopyUp)?;
+        }
+        attach(&file_system, &at).at(Part::Attach)?;
+        at.leave();
     }
-    attach(&file_system, &at).at(Part::Attach)?;
-    at.leave();
     match hold {
         0 => file_system.leave(),
         _ => hands.hold(hold, file_system)?,
     }
     Ok(())
+}
+
+/// Attach it without a look where the target is one name below the root. move_mount(2) follows no link there unless it is
+/// told to, and attaches a directory to nothing but one: whatever else is there is left to the long way.
+fn attach_by_name(hands: &Hands, file_system: &Fd, target: Target<'_>) -> bool {
+    let name = match target.path.bytes() {
+        b"/." | b"/.." => return false,
+        [b'/', name @ ..] if target.held == 0 && !name.contains(&b'/') => target.path.skip(1),
+        _ => return false,
+    };
+    let Ok(root) = hands.root() else { return false };
+    move_mount(file_system, c"", root, name.c(), MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).is_ok()
 }
 
 /// With mount(2): fewer calls than fsopen(2) and its kin, for what no later step starts from.

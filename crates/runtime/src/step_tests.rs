@@ -98,25 +98,29 @@ fn links_of_the_root_do_not_lead_out_of_it() {
     for (name, text) in [("absolute", outside.path.to_str().expect("UTF-8")), ("climbing", "../../../../../../tmp")] {
         symlink(text, root.path.join(name)).expect("a link can be made");
     }
-    for (name, seen) in [("absolute", outside.path.join("here")), ("climbing", PathBuf::from("/tmp/here"))] {
-        let target = format!("/{name}/here");
+    for (target, hold, seen) in [
+        ("/absolute/here", 0, outside.path.join("here")),
+        ("/climbing/here", 0, PathBuf::from("/tmp/here")),
+        ("/absolute", 1, outside.path.clone()),
+        ("/climbing", 1, PathBuf::from("/tmp")),
+    ] {
         let steps = [
             Step::Mount {
                 fstype: "tmpfs".into(),
                 source: "".into(),
-                target: Target::in_root(&target),
+                target: Target::in_root(target),
                 flags: 0,
                 data: "".into(),
-                hold: 0,
+                hold,
                 copy_up: false,
             },
             Step::Ready {},
         ];
         let init = Init::in_root(&root, &steps);
-        assert_eq!(init.hear(), Some(Report::Ready), "{name}");
+        assert_eq!(init.hear(), Some(Report::Ready), "{target}");
         let inside = format!("{}{}", root.path.display(), seen.display());
-        assert!(init.proc("mountinfo").contains(&format!(" {inside} ")), "{name}: {}", init.proc("mountinfo"));
-        assert!(!outside.path.join("here").exists(), "{name}");
+        assert!(init.proc("mountinfo").contains(&format!(" {inside} ")), "{target}: {}", init.proc("mountinfo"));
+        assert!(!outside.path.join("here").exists(), "{target}");
     }
 }
 
