@@ -6,7 +6,7 @@ use rt_cgroup::{Layout, Place};
 use rt_plan::Spec;
 use rt_plan::host::{Cgroups, Hierarchy, Host};
 use rt_plan::spec::Process;
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{Access, CWD, Mode, OFlags, access, openat};
 use std::fs;
 use std::path::Path;
 
@@ -16,7 +16,8 @@ pub(crate) fn host(spec: &Spec<'_>) -> Result<Host, Error> {
     let labelled =
         process.is_some_and(|process| !process.selinux_label.is_empty()) || !spec.linux.mount_label.is_empty();
     let host = facts(process.is_some_and(|process| !process.apparmor_profile.is_empty()), labelled)?;
-    Ok(Host { kcore: Path::new("/proc/kcore").exists(), ..host })
+    // One call, where std asks a second time what a missing file is.
+    Ok(Host { kcore: access("/proc/kcore", Access::EXISTS).is_ok(), ..host })
 }
 
 /// The same for a process that joins a container.
