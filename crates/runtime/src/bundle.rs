@@ -6,6 +6,9 @@ use crate::read::read_all;
 use rt_plan::spec::LONGEST;
 use std::path::{Path, PathBuf};
 
+/// Bytes that the first read of a config is for: most have less, and the heap need not grow for so much.
+const FIRST: usize = 16 << 10;
+
 /// A bundle, its config read once.
 #[derive(Debug)]
 pub(crate) struct Bundle {
@@ -22,8 +25,8 @@ impl Bundle {
         // Without the dots and doubled slashes that people type.
         let path: PathBuf = path.components().collect();
         let file = config.map_or_else(|| path.join("config.json"), Path::to_owned);
-        let mut opened = std::fs::File::open(&file).on("open", &file)?;
-        let bytes = read_all(&mut opened, 32 << 10, LONGEST).on("read", &file)?;
+        let opened = std::fs::File::open(&file).on("open", &file)?;
+        let bytes = read_all(&opened, FIRST, LONGEST).on("read", &file)?;
         let Some(text) = path.to_str() else {
             return Err(Error::Usage(format!(
                 "the bundle's path {} is not UTF-8, as the config and the state have to be",

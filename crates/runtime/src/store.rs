@@ -233,7 +233,7 @@ impl Directory {
             }
             file => file.on("open", &path)?,
         };
-        let bytes = read_all(&mut std::fs::File::from(file), 4 << 10, LONGEST).on("read", &path)?;
+        let bytes = read_all(&file, 4 << 10, LONGEST).on("read", &path)?;
         let damaged = |problem: String| Error::Damaged { path: path.clone(), problem };
         let record: Record = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
         if record.id != id.as_str() {
