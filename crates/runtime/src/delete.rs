@@ -55,11 +55,11 @@ pub fn delete(store: &Store, id: &Id, force: Force, say: impl Fn(&str)) -> Resul
     if let Some(pidfd) = &observed.pidfd {
         kill_and_wait(id, &record, pidfd.as_fd())?;
     }
-    clear(directory, &record, say)
+    clear(&directory, &record, say)
 }
 
 /// What is left once the container's first process is gone; and its poststop hooks, whose failure stops nothing.
-pub(crate) fn clear(directory: Directory, record: &Record, say: impl Fn(&str)) -> Result<(), Error> {
+pub(crate) fn clear(directory: &Directory, record: &Record, say: impl Fn(&str)) -> Result<(), Error> {
     let cgroup = Existing::open(&record.cgroup_paths);
     // A pid namespace of its own has taken its processes along; and a creation that was killed left who knows what.
     if !record.rt.own_pids || record.init_process_pid == 0 {

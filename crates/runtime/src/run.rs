@@ -49,9 +49,10 @@ pub fn run(store: &Store, request: &Create, how: Run, say: impl Fn(&str)) -> Res
             // Before anything is said on the terminal.
             drop(raw);
             if !how.keep {
-                clear(made.directory, &made.record, say)?;
+                clear(&made.directory, &made.record, say)?;
             }
-            std::mem::forget(made.pidfd);
+            // Closed and freed by leaving.
+            std::mem::forget(made);
             Ok(status)
         }
         Ok(None) => Ok(0),
@@ -59,7 +60,7 @@ pub fn run(store: &Store, request: &Create, how: Run, say: impl Fn(&str)) -> Res
             // Nobody would wait for it any more; or a hook says that it is not to run.
             let id = Id::parse(&made.record.id)?;
             kill_and_wait(&id, &made.record, made.pidfd.as_fd())?;
-            clear(made.directory, &made.record, say)?;
+            clear(&made.directory, &made.record, say)?;
             Err(error)
         }
     }

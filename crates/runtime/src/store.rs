@@ -327,7 +327,7 @@ impl Directory {
     }
 
     /// Remove the directory with what is in it. The state is all there is of one that was started.
-    pub(crate) fn remove(self) -> Result<(), Error> {
+    pub(crate) fn remove(&self) -> Result<(), Error> {
         let gone = |answer: Result<(), Errno>, name: &str| match answer {
             Err(Errno::NOENT) => Ok(()),
             answer => answer.on("remove", self.path.join(name)),
