@@ -8,6 +8,7 @@ use rt_cgroup::Birth;
 use rt_plan::{Host, Plan};
 use rt_sys::clone::{Failure, Group, Program, Spawn, spawn};
 use rt_sys::exec::Words;
+use rt_sys::fd::close_both;
 use rt_wire::{Order, Part, Report, Step};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, retry_on_intr};
@@ -60,6 +61,7 @@ impl Child {
             carry_capabilities: host.uid != 0,
         });
         drop(entered);
+        close_both(theirs, program);
         match child {
             Ok(child) => {
                 let states = states(plan, inherited);

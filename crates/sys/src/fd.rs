@@ -31,6 +31,14 @@ pub fn close_between(first: u32, end: u32) -> Result<(), Errno> {
     unsafe { syscall3(__NR_close_range, first as usize, (end - 1) as usize, 0) }.map(drop)
 }
 
+/// Close two descriptors: in one call where one is next to the other, as it is where they were made one after the other.
+pub fn close_both(one: OwnedFd, other: OwnedFd) {
+    let (low, high) = (one.as_raw_fd().min(other.as_raw_fd()), one.as_raw_fd().max(other.as_raw_fd()));
+    if high - low == 1 && close_between(low.unsigned_abs(), high.unsigned_abs() + 1).is_ok() {
+        core::mem::forget((one, other));
+    }
+}
+
 /// Take over a descriptor that was inherited under a number.
 ///
 /// The caller says that this number is a descriptor passed on purpose and not yet owned by anything here. A
