@@ -30,11 +30,11 @@ mod program {
         naked_asm!("mov x29, xzr", "mov x30, xzr", "mov x0, sp", "bl {main}", "brk 1", main = sym main)
     }
 
-    /// `stack` is argc, then the argument pointers: `rt-init`, and the number of the plan's descriptor.
+    /// `stack` is argc, then the argument pointers: `rt-init`, and how many bytes the plan has.
     unsafe extern "C" fn main(stack: *const usize) -> ! {
         // SAFETY: the kernel put at least argc there.
         let count = unsafe { *stack };
-        let number = if count == 2 {
+        let len = if count == 2 {
             // SAFETY: the argument pointers lie behind argc, and there are two of them.
             let second = unsafe { stack.add(2) };
             // SAFETY: as above; the kernel wrote a pointer there.
@@ -45,7 +45,10 @@ mod program {
         } else {
             None
         };
-        rt_init::walk(number.unwrap_or(-1))
+        let at = core::ptr::with_exposed_provenance::<u8>(rt_wire::PLAN_ADDRESS);
+        // SAFETY: the parent has made the plan a segment of this program and counted its bytes: the kernel mapped them there,
+        // and nobody unmaps them. The file is sealed. Of no bytes nothing is read.
+        rt_init::walk(unsafe { core::slice::from_raw_parts(at, len.unwrap_or(0)) })
     }
 
     #[panic_handler]

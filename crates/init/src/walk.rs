@@ -6,17 +6,16 @@ use crate::{devices, hook, identity, mounts, procfs, program, root, serve, termi
 use core::sync::atomic::{AtomicI32, AtomicU16, Ordering::Relaxed};
 use rt_sys::exec::exit;
 use rt_sys::{fd, keyring, map, net, ns, signal};
-use rt_wire::{Header, LabelKind, PLAN_OFFSET, Part, Reader, Report, Step};
+use rt_wire::{Header, LabelKind, Part, Reader, Report, Step};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior, setsid, umask};
 use rustix::thread::set_no_new_privs;
 
-/// Walk the plan in the file that descriptor `plan` is. Ends as the container's process, or not at all well.
-pub fn walk(plan: i32) -> ! {
-    let Some(plan) = fd::inherited(plan).map(Fd::from) else { exit(1) };
-    let Some((header, inherited, steps)) = read(&plan) else { exit(1) };
+/// Walk the plan. Ends as the container's process, or not at all well.
+pub fn walk(plan: &'static [u8]) -> ! {
+    let Some((header, inherited, steps)) = read(plan) else { exit(1) };
     let Some(socket) = fd::inherited(header.socket).map(Fd::from) else { exit(1) };
     SOCKET.store(header.socket, Relaxed);
     let mut hands = Hands::new(socket, fd::inherited(header.listener).map(Fd::from), inherited);
@@ -38,11 +37,9 @@ pub fn walk(plan: i32) -> ! {
     fail(&hands, Failure { part: Part::Message, errno: Errno::BADMSG })
 }
 
-fn read(plan: &Fd) -> Option<(Header, &'static [u8], &'static [u8])> {
-    let len = rustix::fs::fstat(plan).ok()?.st_size.cast_unsigned().checked_sub(PLAN_OFFSET)?;
-    let message = map::file(plan.as_fd(), PLAN_OFFSET, usize::try_from(len).ok()?).ok()?;
-    let header = Header::read(message)?;
-    let rest = message.get(Header::LEN..header.len as usize)?;
+fn read(plan: &'static [u8]) -> Option<(Header, &'static [u8], &'static [u8])> {
+    let header = Header::read(plan)?;
+    let rest = plan.get(Header::LEN..header.len as usize)?;
     let (inherited, steps) = rest.split_at_checked((header.inherited as usize).checked_mul(4)?)?;
     Some((header, inherited, steps))
 }

@@ -36,13 +36,14 @@ impl Child {
         let borrowed: Vec<BorrowedFd<'_>> = inherited.iter().map(Inherited::fd).collect();
         let numbers: Vec<i32> = borrowed.iter().map(AsRawFd::as_raw_fd).collect();
         let listening = given.listener.map_or(-1, |listener| listener.as_raw_fd());
-        let program = program::with_plan(&plan.steps.message(theirs.as_raw_fd(), listening, &numbers))?;
+        let message = plan.steps.message(theirs.as_raw_fd(), listening, &numbers);
+        let program = program::with_plan(&message)?;
 
-        let number = CString::new(program.as_raw_fd().to_string()).unwrap_or_default();
+        let len = CString::new(message.len().to_string()).unwrap_or_default();
         let mut table = [0; 3];
-        let args = Words::new(&mut table, [c"rt-init", &number].into_iter())
+        let args = Words::new(&mut table, [c"rt-init", &len].into_iter())
             .ok_or(Error::Call { attempt: "write init's arguments", errno: Errno::TOOBIG })?;
-        let mut keep = vec![theirs.as_fd(), program.as_fd()];
+        let mut keep = vec![theirs.as_fd()];
         keep.extend(given.listener);
         keep.extend(borrowed);
 

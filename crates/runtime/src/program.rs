@@ -1,15 +1,19 @@
 //! Init's bytes and its plan, in a file that nobody can change: what the child executes.
 
 use crate::Error;
-use rt_wire::PLAN_OFFSET;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, memfd_create, openat};
-use rustix::io::{Errno, pwrite};
+use rustix::io::{Errno, pwritev};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
+use std::io::IoSlice;
 
 /// The freestanding program, built by this crate's build script.
 static INIT: &[u8] = include_bytes!(env!("RT_INIT"));
-const _: () = assert!(INIT.len() as u64 <= PLAN_OFFSET, "init has grown into the plan's place");
+/// Where in it the plan's two lengths stand.
+const LENGTHS: usize = match usize::from_str_radix(env!("RT_INIT_LENGTHS"), 10) {
+    Ok(at) => at,
+    Err(_) => panic!("the build script gives a number"),
+};
 
 /// A file with init and `plan` in it, executable and sealed: in the container it is /proc/self/exe, and nothing of the
 /// host's is (CVE-2019-5736).
@@ -54,15 +58,17 @@ fn tmpfs(plan: &[u8]) -> Result<OwnedFd, Errno> {
     openat(&mount, c"rt-init", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
 }
 
+/// Init, and behind it the plan, as the last segment of the program: the kernel maps it with the others.
 fn fill(file: &OwnedFd, plan: &[u8]) -> Result<(), Errno> {
-    write_all(file, INIT, 0)?;
-    write_all(file, plan, PLAN_OFFSET)
-}
-
-fn write_all(file: &OwnedFd, mut bytes: &[u8], mut at: u64) -> Result<(), Errno> {
-    while !bytes.is_empty() {
-        let len = pwrite(file, bytes, at)?;
-        bytes = bytes.get(len..).unwrap_or_default();
+    let len = (plan.len() as u64).to_le_bytes();
+    let (head, rest) = INIT.split_at(LENGTHS);
+    // In the file and in memory.
+    let rest = rest.get(2 * len.len()..).unwrap_or_default();
+    let mut parts = [head, &len, &len, rest, plan].map(IoSlice::new);
+    let (mut parts, mut at) = (&mut parts[..], 0);
+    while !parts.is_empty() {
+        let len = pwritev(file, parts, at)?;
+        IoSlice::advance_slices(&mut parts, len);
         at += len as u64;
     }
     Ok(())
@@ -72,13 +78,14 @@ fn write_all(file: &OwnedFd, mut bytes: &[u8], mut at: u64) -> Result<(), Errno>
 mod tests {
     use super::*;
     use rustix::fs::{Stat, fstat};
+    use rustix::io::pwrite;
 
     #[test]
     fn the_program_can_not_be_written_to() {
         for file in [memfd(b"plan"), tmpfs(b"plan")].into_iter().flatten() {
             assert!(matches!(pwrite(&file, b"x", 0), Err(Errno::PERM | Errno::BADF)));
             let Stat { st_size, .. } = fstat(&file).expect("open");
-            assert_eq!(st_size, 4 + PLAN_OFFSET.cast_signed());
+            assert_eq!(st_size.cast_unsigned(), INIT.len() as u64 + 4);
         }
     }
 }

@@ -531,10 +531,10 @@ impl Init {
         let mut message = list.message(theirs.as_raw_fd(), listener.map_or(-1, AsRawFd::as_raw_fd), &[]);
         change(&mut message);
         let exe = program::with_plan(&message).expect("init's file can be made");
-        let number = CString::new(exe.as_raw_fd().to_string()).expect("digits");
+        let len = CString::new(message.len().to_string()).expect("digits");
         let mut table = [0; 3];
-        let args = Words::new(&mut table, [c"rt-init", &number].into_iter()).expect("room for two");
-        let mut keep: Vec<BorrowedFd<'_>> = vec![theirs.as_fd(), exe.as_fd()];
+        let args = Words::new(&mut table, [c"rt-init", &len].into_iter()).expect("room for two");
+        let mut keep: Vec<BorrowedFd<'_>> = vec![theirs.as_fd()];
         keep.extend(listener.map(AsFd::as_fd));
         let child = spawn(&Spawn {
             namespaces,

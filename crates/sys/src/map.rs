@@ -1,19 +1,9 @@
 //! Memory straight from the kernel, for a program without a heap.
 
 use core::ptr::null_mut;
-use rustix::fd::BorrowedFd;
 use rustix::fs::Gid;
 use rustix::io::Errno;
-use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous};
-
-/// `len` bytes of a sealed file from `offset` (a multiple of the page size), readable for the rest of the
-/// program's life. The file must be sealed against change, or be nobody else's: the kernel would show later writes.
-pub fn file(fd: BorrowedFd<'_>, offset: u64, len: usize) -> Result<&'static [u8], Errno> {
-    // SAFETY: a fresh private mapping at an address of the kernel's choice aliases nothing.
-    let at = unsafe { mmap(null_mut(), len, ProtFlags::READ, MapFlags::PRIVATE, fd, offset)? };
-    // SAFETY: the kernel mapped at least `len` bytes there, and they are never unmapped.
-    Ok(unsafe { core::slice::from_raw_parts(at.cast::<u8>(), len) })
-}
+use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
 
 /// `count` zeroed words that nobody else has, for the rest of the program's life.
 pub fn words(count: usize) -> Result<&'static mut [usize], Errno> {

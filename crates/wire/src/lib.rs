@@ -14,7 +14,7 @@ mod text;
 
 #[cfg(feature = "alloc")]
 pub use message::Writer;
-pub use message::{Field, HELD, Header, NONE, PLAN_OFFSET, Reader, STEPS_MAX};
+pub use message::{Field, HELD, Header, NONE, PLAN_ADDRESS, Reader, STEPS_MAX};
 pub use print::{Amount, CAPABILITIES, CapabilityNames, LIMITS};
 pub use step::{
     Capabilities, Change, Device, DeviceKind, Enter, Follow, HookKind, LabelKind, Likely, Namespace, Parent, Part,

@@ -4,8 +4,9 @@
 
 use crate::text::{Text, Texts};
 
-/// Where the plan begins in the file that carries init: init's own ELF image lies before it.
-pub const PLAN_OFFSET: u64 = 1 << 16;
+/// Where the plan is in init's memory: a segment of its program, which the kernel maps with the rest. Init's own segments
+/// begin at 2 MiB and lie below it.
+pub const PLAN_ADDRESS: usize = 3 << 20;
 
 /// As many file systems as init can hold: /proc, /dev, /sys and a procfs of its own, with room. A plan holds no more.
 pub const HELD: usize = 8;
