@@ -58,6 +58,14 @@ fn a_plan_without_an_end_is_refused() {
 }
 
 #[test]
+fn a_plan_of_many_pages_is_walked() {
+    let mut steps = vec![Step::Hostname { name: "a-name".into() }; 3000];
+    steps.push(Step::Ready {});
+    let init = Init::born(Namespace::User.flag() | Namespace::Uts.flag(), None, &steps);
+    assert_eq!(init.hear(), Some(Report::Ready));
+}
+
+#[test]
 fn a_root_is_filled_and_entered() {
     let root = Root::new();
     let steps = [
