@@ -30,7 +30,7 @@ pub struct Hierarchy {
     pub mount: String,
     /// Its v1 controllers (`name=systemd` is one without limits). Empty for v2.
     pub controllers: Vec<String>,
-    /// The cgroup of this process below `mount`, starting with a slash.
+    /// The cgroup of this process below `mount`, starting with a slash: what a container's relative path counts from.
     pub own: String,
 }
 
@@ -55,6 +55,7 @@ const SYSTEMD: &str = "name=systemd";
 
 const ROOT: &str = "/sys/fs/cgroup";
 const UNIFIED: &str = "/sys/fs/cgroup/unified";
+const OWN: &str = "/proc/self/cgroup";
 
 /// `linux/magic.h`.
 const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
@@ -64,10 +65,18 @@ impl Layout {
     /// Look. On pure v2 that is one statfs(2) and one read of `/proc/self/cgroup`; on v1 one statfs more for each
     /// hierarchy; mountinfo is read only where something is not mounted where everybody mounts it.
     pub fn probe() -> Result<Self, Error> {
-        let own = read("/proc/self/cgroup")?;
+        Self::probe_for(None)
+    }
+
+    /// The same for a container at `cgroups_path`. An absolute one does not depend on our own cgroup, which on pure v2 is
+    /// not looked up then, and taken for the root.
+    pub fn probe_for(cgroups_path: Option<&str>) -> Result<Self, Error> {
         if is_mounted(ROOT, CGROUP2_SUPER_MAGIC)? {
+            let absolute = cgroups_path.is_some_and(|path| path.starts_with('/'));
+            let own = if absolute { String::new() } else { read(OWN)? };
             return Ok(Self::Unified(Hierarchy::unified(ROOT, &own)));
         }
+        let own = read(OWN)?;
         let mut mounts = Mounts(None);
         let mut v1 = Vec::new();
         for (controllers, own) in own.lines().filter_map(v1_line) {

@@ -229,8 +229,9 @@ fn commit(
 /// What this host is, and where the container's cgroup will be.
 pub(crate) fn facts(spec: &Spec<'_>, request: &Create) -> Result<(Host, Layout, Place), Error> {
     let mut host = probe::host(spec)?;
-    let layout = if request.without_cgroup { Layout::None } else { Layout::probe()? };
-    let place = layout.place(spec.linux.cgroups_path.as_deref(), request.id.as_str())?;
+    let path = spec.linux.cgroups_path.as_deref();
+    let layout = if request.without_cgroup { Layout::None } else { Layout::probe_for(path)? };
+    let place = layout.place(path, request.id.as_str())?;
     host.cgroups = probe::cgroups(&layout, &place);
     if request.root_by_move {
         host.kernel_mounts = probe::kernel_mounts()?;
