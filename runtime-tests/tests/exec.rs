@@ -205,6 +205,8 @@ fn unknown_container_can_not_be_entered() {
 #[test]
 fn another_process_with_the_same_pid_is_not_entered() {
     let container = running("reuse");
+    // The kernel counts beginnings in hundredths of a second.
+    std::thread::sleep(std::time::Duration::from_millis(30));
     let bystander = running("bystander");
     container.kill("KILL").quietly();
     container.wait_for("stopped");

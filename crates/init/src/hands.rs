@@ -128,15 +128,20 @@ impl Hands {
         self.directory = 0;
     }
 
-    /// Close what the walk has used: everything from `first` on but the sockets.
-    pub(crate) fn close_used(&mut self, first: u32) -> Result<(), Errno> {
+    /// Close what the walk has used: everything from `first` on but the sockets and what is at `places`.
+    #[inline(never)]
+    pub(crate) fn close_used(&mut self, first: u32, places: [u8; 3]) -> Result<(), Errno> {
         let number = |fd: &Fd| fd.as_fd().as_raw_fd().unsigned_abs();
-        let socket = number(&self.socket);
-        let listener = self.listener.as_ref().map_or(socket, number);
-        let (low, high) = (socket.min(listener), socket.max(listener));
-        fd::close_between(first, low)?;
-        fd::close_between(low.saturating_add(1), high)?;
-        fd::close_between(high.saturating_add(1), u32::MAX)
+        let [state, output, errors] = places.map(|place| self.inherited(place).as_ref().map_or(0, number));
+        let listener = self.listener.as_ref().map_or(0, number);
+        let mut kept = [number(&self.socket), listener, state, output, errors];
+        kept.sort_unstable();
+        let mut from = first;
+        for kept in kept.into_iter().filter(|kept| *kept >= first) {
+            fd::close_between(from, kept)?;
+            from = kept.saturating_add(1);
+        }
+        fd::close_between(from, u32::MAX)
     }
 
     pub(crate) fn report(&self, report: Report) -> Result<(), Errno> {

@@ -12,13 +12,16 @@ use rustix::io::{Errno, read};
 
 #[inline(never)]
 pub(crate) fn find(name: Text<'_>, search: Text<'_>) -> Done {
-    search_for(name, search, |candidate| {
-        let stat = statat(CWD, candidate, AtFlags::empty())?;
-        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-            return Err(Errno::ISDIR);
-        }
-        accessat(CWD, candidate, Access::EXEC_OK, AtFlags::EACCESS)
-    })
+    search_for(name, search, may_execute)
+}
+
+/// Whether execve(2) would not fail for what can be known before.
+pub(crate) fn may_execute(candidate: &CStr) -> Result<(), Errno> {
+    let stat = statat(CWD, candidate, AtFlags::empty())?;
+    if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+        return Err(Errno::ISDIR);
+    }
+    accessat(CWD, candidate, Access::EXEC_OK, AtFlags::EACCESS)
 }
 
 /// Try `name` as it is if it has a slash, else in every directory of `search`, until one does not fail as a missing
@@ -47,16 +50,18 @@ fn search_for(name: Text<'_>, search: Text<'_>, mut attempt: impl FnMut(&CStr) -
 /// Become the program. Returns only to say why not.
 #[inline(never)]
 pub(crate) fn exec(args: Texts<'_>, env: Texts<'_>, search: Text<'_>, home: Text<'_>) -> Failure {
-    match start(args, env, search, home, |path, args, env| Err(execve(path, args, env))) {
+    let Some(name) = args.iter().next() else { return Failure::from(Errno::INVAL) };
+    match start(Text::from(name), args, env, search, home, |path, args, env| Err(execve(path, args, env))) {
         Ok(()) => Failure::from(Errno::NOEXEC),
         Err(failure) => failure,
     }
 }
 
-/// Let `attempt` execute each path that the program may have, until one answers with something else than that there is
+/// Let `attempt` execute each path that the program `name` may have, until one answers with something else than that there is
 /// no such program.
 #[inline(never)]
 pub(crate) fn start(
+    name: Text<'_>,
     args: Texts<'_>,
     env: Texts<'_>,
     search: Text<'_>,
@@ -78,8 +83,7 @@ pub(crate) fn start(
     let (args_table, env_table) = table.split_at_mut_checked(args.len().saturating_add(1)).ok_or(Errno::TOOBIG)?;
     let words = Words::new(args_table, args.iter()).ok_or(Errno::TOOBIG)?;
     let variables = Words::new(env_table, env.iter().chain(home)).ok_or(Errno::TOOBIG)?;
-    let name = args.iter().next().ok_or(Errno::INVAL)?;
-    search_for(Text::from(name), search, |candidate| attempt(candidate, &words, &variables))
+    search_for(name, search, |candidate| attempt(candidate, &words, &variables))
 }
 
 /// No passwd file is longer than this: past it, reading stops (a file that never ends).

@@ -32,7 +32,10 @@ pub(crate) fn serve(args: Texts<'_>, env: Texts<'_>, search: Text<'_>, home: Tex
 #[inline(never)]
 fn start(args: Texts<'_>, env: Texts<'_>, search: Text<'_>, home: Text<'_>) -> Result<Pid, crate::hands::Failure> {
     let mut payload = None;
-    program::start(args, env, search, home, |path, args, env| {
+    let name = Text::from(args.iter().next().ok_or(Errno::INVAL)?);
+    program::start(name, args, env, search, home, |path, args, env| {
+        // No child for a path that leads nowhere: the program is to be number 2.
+        program::may_execute(path)?;
         let child = spawn(&Spawn {
             namespaces: 0,
             cgroup: None,

@@ -119,8 +119,8 @@ fn apply(step: Step<'static>, hands: &mut Hands) -> Done {
             hands.report(Report::Ready).at(Part::Talk)?;
             hands.await_order()?;
         }
-        Step::AwaitStart { first } => {
-            hands.close_used(first)?;
+        Step::AwaitStart { first, state, output, errors } => {
+            hands.close_used(first, [state, output, errors])?;
             await_start(hands)?;
         }
         Step::CloseDescriptors { first } => fd::close_on_exec_from(first)?,

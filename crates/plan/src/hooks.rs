@@ -1,44 +1,62 @@
 //! Hooks: those that init runs are steps, and where it waits for those of the host's side is one too.
 
 use crate::error::invalid;
-use crate::plan::{Join, Spawn};
-use crate::spec::{Hook, Spec};
+use crate::plan::{Join, Request, Spawn};
+use crate::process::variables;
+use crate::spec::{Hook, Process, Spec, Str};
 use crate::{Error, Steps};
 use rt_wire::{HookKind, NONE, Step, Texts};
 
-/// Places of the files that hooks write to, or [`NONE`].
+/// Places of what the hooks of the container's side read and write, or [`NONE`].
 #[derive(Clone, Copy)]
-pub(crate) struct Outputs {
-    output: u8,
-    errors: u8,
+pub(crate) struct Files {
+    /// The state that startContainer hooks read.
+    pub(crate) state: u8,
+    /// Standard output, where it has a name.
+    pub(crate) output: u8,
+    /// Standard error, where it has a name.
+    pub(crate) errors: u8,
 }
 
 /// Annotations that name those files (crun's).
 pub const OUTPUTS: [&str; 2] = ["run.oci.hooks.stdout", "run.oci.hooks.stderr"];
 
 /// Wait for the hooks of the host's side, then run those of the container's that find their program on the host: all
-/// before its root is entered.
-pub(crate) fn before_entering(spec: &Spec<'_>, spawn: &mut Spawn, steps: &mut Steps) -> Result<Outputs, Error> {
+/// before its root is entered. Returns what those after it need.
+pub(crate) fn before_entering(spec: &Spec<'_>, spawn: &mut Spawn, steps: &mut Steps) -> Result<Files, Error> {
     let hooks = &spec.hooks;
-    let mut outputs = Outputs { output: NONE, errors: NONE };
+    let mut files = Files { state: NONE, output: NONE, errors: NONE };
     if !(hooks.create_container.is_empty() && hooks.start_container.is_empty()) {
-        outputs = Outputs { output: output(spec, OUTPUTS[0], spawn)?, errors: output(spec, OUTPUTS[1], spawn)? };
+        files = Files { output: output(spec, OUTPUTS[0], spawn)?, errors: output(spec, OUTPUTS[1], spawn)?, ..files };
     }
     if !(hooks.prestart.is_empty() && hooks.create_runtime.is_empty() && hooks.create_container.is_empty()) {
         steps.push(Step::AwaitHooks {});
     }
-    run(HookKind::CreateContainer, &hooks.create_container, outputs, "creating", spawn, steps)?;
-    Ok(outputs)
+    if !hooks.create_container.is_empty() {
+        let state = spawn.inherit(Join::State { status: "creating" })?;
+        let own = |hook: &Hook<'_>| (lines(&hook.env), String::new());
+        run(HookKind::CreateContainer, &hooks.create_container, Files { state, ..files }, own, steps);
+    }
+    if !hooks.start_container.is_empty() {
+        files.state = spawn.inherit(Join::State { status: "created" })?;
+    }
+    Ok(files)
 }
 
-/// In the container, as its user, when everything else is done.
+/// In the container, as its user, when everything else is done. One without an environment has the process's, as with
+/// runc: it is the container's program.
 pub(crate) fn before_the_program(
     spec: &Spec<'_>,
-    outputs: Outputs,
-    spawn: &mut Spawn,
+    process: &Process<'_>,
+    request: &Request,
+    files: Files,
     steps: &mut Steps,
-) -> Result<(), Error> {
-    run(HookKind::StartContainer, &spec.hooks.start_container, outputs, "created", spawn, steps)
+) {
+    let environment = |hook: &Hook<'_>| match hook.env.is_empty() {
+        true => variables(process, request),
+        false => (lines(&hook.env), String::new()),
+    };
+    run(HookKind::StartContainer, &spec.hooks.start_container, files, environment, steps);
 }
 
 fn output(spec: &Spec<'_>, annotation: &'static str, spawn: &mut Spawn) -> Result<u8, Error> {
@@ -49,39 +67,38 @@ fn output(spec: &Spec<'_>, annotation: &'static str, spawn: &mut Spawn) -> Resul
     }
 }
 
+/// A step each. `environment` has its variables, and whose HOME is to be looked up.
 fn run(
     kind: HookKind,
     hooks: &[Hook<'_>],
-    outputs: Outputs,
-    status: &'static str,
-    spawn: &mut Spawn,
+    files: Files,
+    environment: impl Fn(&Hook<'_>) -> (Vec<u8>, String),
     steps: &mut Steps,
-) -> Result<(), Error> {
-    if hooks.is_empty() {
-        return Ok(());
-    }
-    let state = spawn.inherit(Join::State { status })?;
+) {
     for (number, hook) in hooks.iter().enumerate() {
-        let lines =
-            |lines: &[crate::spec::Str<'_>]| lines.iter().flat_map(|line| line.bytes().chain([0])).collect::<Vec<u8>>();
         let args = match hook.args.is_empty() {
             true => hook.path.bytes().chain([0]).collect(),
             false => lines(&hook.args),
         };
-        let env = lines(&hook.env);
+        let (env, home) = environment(hook);
         steps.push(Step::RunHook {
             kind,
             number: u16::try_from(number).unwrap_or(u16::MAX),
             path: (&*hook.path).into(),
             args: Texts::new(&args),
             env: Texts::new(&env),
+            home: home.as_str().into(),
             seconds: hook.timeout.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(0),
-            state,
-            output: outputs.output,
-            errors: outputs.errors,
+            state: files.state,
+            output: files.output,
+            errors: files.errors,
         });
     }
-    Ok(())
+}
+
+/// Each with its NUL.
+fn lines(lines: &[Str<'_>]) -> Vec<u8> {
+    lines.iter().flat_map(|line| line.bytes().chain([0])).collect()
 }
 
 /// The annotation `run.rt.init`: `true`, or `linger=` and how many milliseconds others may outlive the program.

@@ -148,7 +148,7 @@ pub fn create(spec: &Spec<'_>, host: &Host, request: &Request) -> Result<Plan, E
     rootfs::open(spec, &root, &mut steps)?;
     let mut targets = mounts::all(spec, host, request, &mut steps, &mut warnings)?;
     rootfs::devices(spec, host, &targets, &mut steps)?;
-    let outputs = hooks::before_entering(spec, &mut spawn, &mut steps)?;
+    let files = hooks::before_entering(spec, &mut spawn, &mut steps)?;
     rootfs::enter(spec, host, request, &mut steps);
     rootfs::names(spec, &mut steps);
     process::terminal(process, request, Some(&targets), &mut spawn, &mut steps)?;
@@ -157,8 +157,8 @@ pub fn create(spec: &Spec<'_>, host: &Host, request: &Request) -> Result<Plan, E
     // What `exec` will be told is wrong is wrong now.
     process::processors(process, &mut Spawn::default())?;
     process::become_it(process, personality, &Processors::All, host, targets.proc, &mut steps, &mut warnings)?;
-    process::wait(process, request, &mut steps);
-    hooks::before_the_program(spec, outputs, &mut spawn, &mut steps)?;
+    process::wait(process, request, files, &mut steps);
+    hooks::before_the_program(spec, process, request, files, &mut steps);
     process::exec(process, request, request.serve.or(hooks::serve(spec)?), &mut steps);
 
     let mounts_stay = namespaces::own(spec, Namespace::Mount) == namespaces::Own::Host;

@@ -2,6 +2,7 @@
 
 use crate::capabilities::number;
 use crate::error::invalid;
+use crate::hooks::Files;
 use crate::mounts::NOTIFY;
 use crate::plan::{Join, Request, Spawn, Wait};
 use crate::spec::{Personality, Process, Spec, Str};
@@ -86,8 +87,9 @@ pub(crate) fn terminal(
     if !process.terminal {
         return Ok(());
     }
-    let (rows, columns) =
-        process.console_size.map(|size| (size.height, size.width)).or(request.shown).unwrap_or_default();
+    // A size with a zero in it is none.
+    let asked = process.console_size.map(|size| (size.height, size.width)).filter(|size| size.0 > 0 && size.1 > 0);
+    let (rows, columns) = asked.or(request.shown).unwrap_or_default();
     let find = |path| targets.map_or(Target::in_root(path), |targets| targets.find(path));
     let socket = spawn.inherit(Join::Terminal)?;
     let (ptmx, plain, uid) = (find("/dev/pts/ptmx"), request.shown.is_some(), process.user.uid);
@@ -382,7 +384,7 @@ fn io_priority(process: &Process<'_>, steps: &mut Steps) -> Result<(), Error> {
 }
 
 /// Report, and perhaps wait.
-pub(crate) fn wait(process: &Process<'_>, request: &Request, steps: &mut Steps) {
+pub(crate) fn wait(process: &Process<'_>, request: &Request, files: Files, steps: &mut Steps) {
     if request.wait == Wait::Start {
         // `create` can still say that it is missing. `run` hears it from exec itself.
         let name = process.args.first().map_or("", |name| name).into();
@@ -391,29 +393,34 @@ pub(crate) fn wait(process: &Process<'_>, request: &Request, steps: &mut Steps) 
     }
     steps.push(Step::Ready {});
     if request.wait == Wait::Start {
-        steps.push(Step::AwaitStart { first: first(request) });
+        let Files { state, output, errors } = files;
+        steps.push(Step::AwaitStart { first: first(request), state, output, errors });
     }
 }
 
 /// Become the program, or with `serve` its parent.
 pub(crate) fn exec(process: &Process<'_>, request: &Request, serve: Option<u32>, steps: &mut Steps) {
-    let variables = environment(process, request);
-    let path = search_path(&variables).into();
+    let all = environment(process, request);
+    let path = search_path(&all).into();
     steps.push(Step::CloseDescriptors { first: first(request) });
-    let home = match variables.iter().any(|variable| variable.starts_with("HOME=") && variable.len() > 5) {
-        true => String::new(),
-        false => process.user.uid.to_string(),
-    };
-    let home = home.as_str().into();
-    // An empty one is none.
-    let kept = variables.iter().filter(|variable| *variable != "HOME=");
-    let env: Vec<u8> = kept.flat_map(|variable| words(variable)).collect();
+    let (env, home) = variables(process, request);
     let args: Vec<u8> = process.args.iter().flat_map(|word| words(word)).collect();
-    let (args, env) = (Texts::new(&args), Texts::new(&env));
+    let (args, env, home) = (Texts::new(&args), Texts::new(&env), home.as_str().into());
     steps.push(match serve {
         None => Step::Exec { args, env, path, home },
         Some(linger) => Step::Serve { args, env, path, home, linger },
     });
+}
+
+/// The process's variables, each with its NUL, and the number of the user whose HOME init has to look up; none if it is
+/// among them.
+pub(crate) fn variables(process: &Process<'_>, request: &Request) -> (Vec<u8>, String) {
+    let all = environment(process, request);
+    let has_home = all.iter().any(|variable| variable.starts_with("HOME=") && variable.len() > 5);
+    // An empty one is none.
+    let kept = all.iter().filter(|variable| *variable != "HOME=");
+    let home = if has_home { String::new() } else { process.user.uid.to_string() };
+    (kept.flat_map(|variable| words(variable)).collect(), home)
 }
 
 /// The first descriptor that is not the process's.

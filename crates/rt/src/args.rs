@@ -250,7 +250,7 @@ pub(crate) struct ExecArgs {
     #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_possible_values = true, hide_default_value = true, value_name = "BOOL")]
     pub(crate) tty: bool,
     /// User and group, as numbers
-    #[arg(short, long, value_name = "UID[:GID]")]
+    #[arg(short, long, value_name = "UID[:GID]", allow_hyphen_values = true)]
     pub(crate) user: Option<String>,
     /// One more group, as a number
     #[arg(short = 'g', long, value_name = "GID", action = ArgAction::Append)]

@@ -16,7 +16,7 @@ use rt_plan::spec::Hooks;
 use rt_plan::{Host, Join, Kept, Plan, Request, Spec, Wait};
 use rt_wire::{Namespace, Step};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+use rustix::fs::{AtFlags, CWD, StatxFlags, readlinkat, statx};
 use rustix::io::Errno;
 use serde_json::value::{RawValue, to_raw_value};
 use std::path::{Path, PathBuf};
@@ -175,6 +175,7 @@ fn walk(
     record.init_process_pid = pid;
     record.init_process_start = began(child.pid)?.unwrap_or(0);
     record.namespace_paths = namespace_paths(record.init_process_pid);
+    record.external_descriptors = standard_streams();
     if let Some(made) = &mut record.rt.mounts {
         made.own = mount_id(&plan.rootfs);
     }
@@ -305,6 +306,12 @@ fn tail(plan: &Plan) -> Tail {
         return Tail::default();
     };
     Tail { first, of: plan.steps.len(), steps: plan.steps.iter().skip(first).map(|step| step.to_string()).collect() }
+}
+
+/// Where the standard streams lead, which init has from us. As runc stores them.
+fn standard_streams() -> Vec<String> {
+    let lead = |number: u8| readlinkat(CWD, format!("/proc/self/fd/{number}"), Vec::with_capacity(256));
+    (0..3).map(|number| lead(number).map(|path| path.to_string_lossy().into_owned()).unwrap_or_default()).collect()
 }
 
 /// As runc stores them: `NEWPID` to `/proc/PID/ns/pid`.

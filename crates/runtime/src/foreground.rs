@@ -55,9 +55,6 @@ pub(crate) fn attend(mut attended: Attended<'_>) -> Result<u8, Error> {
     };
     // What came before it was listened to by signal.
     attended.notify = attended.notify.take().and_then(Notify::forward);
-    if let Some(relay) = &relay {
-        relay.resize();
-    }
     let status = loop {
         let caught = match &mut relay {
             Some(relay) => relay.until_signal()?,

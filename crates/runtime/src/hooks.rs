@@ -141,7 +141,8 @@ fn run_each(
                 output: stdout.as_ref().map(AsFd::as_fd),
                 errors: stderr.as_ref().map(AsFd::as_fd),
                 seconds: hook.timeout.and_then(|seconds| u32::try_from(seconds).ok()),
-                ignored: 0,
+                // Whatever our caller has made of them.
+                ignored: u64::MAX,
             },
             &mut said,
         );

@@ -6,8 +6,8 @@ use rt_plan::Steps;
 use rt_sys::clone::{Child, Group, Program, Spawn, spawn};
 use rt_sys::exec::Words;
 use rt_wire::{
-    Capabilities, Change, Device, DeviceKind, Enter, Follow, Likely, Namespace, Order, Parent, Part, Propagate, Report,
-    Rlimit, Step, Target, Texts, Tree,
+    Capabilities, Change, Device, DeviceKind, Enter, Follow, Likely, NONE, Namespace, Order, Parent, Part, Propagate,
+    Report, Rlimit, Step, Target, Texts, Tree,
 };
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -343,7 +343,7 @@ fn start_hears_why_the_program_can_not_be_executed() {
     let exec = |path: &'static str| {
         [
             Step::Ready {},
-            Step::AwaitStart { first: 3 },
+            Step::AwaitStart { first: 3, state: NONE, output: NONE, errors: NONE },
             Step::CloseDescriptors { first: 3 },
             Step::Exec { args: Texts::new(path.as_bytes()), env: Texts::new(b""), path: "".into(), home: "".into() },
         ]
@@ -372,7 +372,7 @@ fn sigterm_ends_a_container_that_was_never_started() {
     let init = Init::born(
         Namespace::User.flag() | Namespace::Pid.flag(),
         Some(&listener),
-        &[Step::Ready {}, Step::AwaitStart { first: 3 }],
+        &[Step::Ready {}, Step::AwaitStart { first: 3, state: NONE, output: NONE, errors: NONE }],
     );
     assert_eq!(init.hear(), Some(Report::Ready));
     init.proceed();

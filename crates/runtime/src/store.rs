@@ -46,6 +46,9 @@ pub struct Record {
     pub cgroup_paths: Place,
     /// Kind, in runc's words, to path.
     pub namespace_paths: BTreeMap<String, String>,
+    /// What standard input, output and error were when the container was made: for who restores a checkpoint of it.
+    #[serde(default)]
+    pub external_descriptors: Vec<String>,
     /// What runc does not have.
     pub rt: Extra,
 }

@@ -36,7 +36,7 @@ pub struct Spawn<'a> {
     pub directory: Option<BorrowedFd<'a>>,
     /// Whether it leads a process group of its own, so that it can be killed with its children.
     pub group: Group,
-    /// Its standard input, output and error; none: the caller's. None of them is a descriptor below 3.
+    /// Its standard input, output and error, and then it has no other; none: the caller's. None is a descriptor below 3.
     pub stdio: Option<[BorrowedFd<'a>; 3]>,
     /// Descriptors that it inherits under their numbers. Others are closed by being close-on-exec.
     pub keep: &'a [BorrowedFd<'a>],
@@ -149,6 +149,9 @@ extern "C" fn child(shared: *const ()) -> ! {
     exit(127)
 }
 
+/// SIGKILL and SIGSTOP.
+const UNCHANGEABLE: [u32; 2] = [9, 19];
+
 fn prepare(spawn: &Spawn<'_>) -> Result<(), Errno> {
     if spawn.group != Group::Same {
         rustix::process::setpgid(None, None)?;
@@ -166,8 +169,10 @@ fn prepare(spawn: &Spawn<'_>) -> Result<(), Errno> {
         rustix::stdio::dup2_stdin(input)?;
         rustix::stdio::dup2_stdout(output)?;
         rustix::stdio::dup2_stderr(errors)?;
+        // What init inherited on purpose is not close-on-exec, and not for this one.
+        fd::close_on_exec_from(3)?;
     }
-    for number in (1..=64).filter(|number| spawn.ignored >> (number - 1) & 1 == 1) {
+    for number in (1..=64).filter(|number| spawn.ignored >> (number - 1) & 1 == 1 && !UNCHANGEABLE.contains(number)) {
         signal::set_default(number)?;
     }
     for fd in spawn.keep {

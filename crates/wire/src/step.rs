@@ -56,8 +56,8 @@ message! {
         AwaitHooks {},
         /// A hook of the container's side, to its end: clone3(2), execve(2), poll(2). createContainer before `EnterRoot`,
         /// so that its path is the host's; startContainer right before the program. `state` is the place of what it reads;
-        /// `output` and `errors` are places, or 255 for none; `seconds` is its time limit, 0 for none.
-        RunHook { kind: HookKind, number: u16, path: Text<'a>, args: Texts<'a>, env: Texts<'a>, seconds: u32, state: u8, output: u8, errors: u8, },
+        /// `output` and `errors` are places, or 255 for none; `seconds` is its time limit, 0 for none; `home` as for `Exec`.
+        RunHook { kind: HookKind, number: u16, path: Text<'a>, args: Texts<'a>, env: Texts<'a>, home: Text<'a>, seconds: u32, state: u8, output: u8, errors: u8, },
         /// A terminal of the container's own devpts, as standard input, output and error, and the controlling one:
         /// TIOCGPTPEER (never a path), dup2(2), TIOCSCTTY. `plain`: it leaves a line's end as it is, which the caller's own
         /// terminal takes care of. Its master goes to the socket at place `socket`. After the session is
@@ -131,9 +131,10 @@ message! {
         FindProgram { name: Text<'a>, path: Text<'a>, },
         /// Tell the parent that all is done, and wait for its `Proceed`: state is written in between.
         Ready {},
-        /// Close every descriptor from `first` on that the walk has used, close_range(2), and wait for `start` to connect,
-        /// accept4(2). What fails from here on is `start`'s to tell.
-        AwaitStart { first: u32, },
+        /// Close every descriptor from `first` on that the walk has used, close_range(2), but for what hooks are still to read
+        /// and write (places, or 255), and wait for `start` to connect, accept4(2). What fails from here on is `start`'s to
+        /// tell.
+        AwaitStart { first: u32, state: u8, output: u8, errors: u8, },
         /// Close everything past stdio and what the caller preserves: close_range(2). The second lock: every
         /// descriptor is close-on-exec from birth.
         CloseDescriptors { first: u32, },

@@ -14,7 +14,7 @@ pub(super) fn exec(global: &Global, args: &ExecArgs, report: &Report) -> Result<
             cwd: args.cwd.clone(),
             env: args.env.clone(),
             terminal: args.tty,
-            user: args.user.as_deref().filter(|user| !user.is_empty()).map(user).transpose()?,
+            user: args.user.as_deref().map(user).transpose()?,
             groups: args.additional_gids.clone(),
             capabilities: args.cap.clone(),
             no_new_privileges: args.no_new_privs,
