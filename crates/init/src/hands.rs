@@ -1,6 +1,7 @@
 //! What init holds while it walks: the few values that only exist at run time.
 
 use crate::fd::Fd;
+use core::ops::Range;
 use rt_sys::command::Tail;
 use rt_sys::fd;
 use rt_wire::{HELD, Order, Part, Report, Target};
@@ -57,6 +58,8 @@ pub(crate) struct Hands {
     directory: u8,
     /// Whether `EnterDirectory` could.
     pub(crate) entered: bool,
+    /// Where this program's code is, whole pages of it.
+    pub(crate) code: Range<usize>,
     /// The step being applied.
     pub(crate) step: u16,
     /// What a hook that failed has said last.
@@ -64,7 +67,7 @@ pub(crate) struct Hands {
 }
 
 impl Hands {
-    pub(crate) fn new(socket: Fd, listener: Option<Fd>, inherited: &'static [u8]) -> Self {
+    pub(crate) fn new(socket: Fd, listener: Option<Fd>, inherited: &'static [u8], code: Range<usize>) -> Self {
         Self {
             socket,
             listener,
@@ -77,6 +80,7 @@ impl Hands {
             masked: None,
             directory: 0,
             entered: false,
+            code,
             step: 0,
             said: Tail::new(),
         }

@@ -48,7 +48,22 @@ mod program {
         let at = core::ptr::with_exposed_provenance::<u8>(rt_wire::PLAN_ADDRESS);
         // SAFETY: the parent has made the plan a segment of this program and counted its bytes: the kernel mapped them there,
         // and nobody unmaps them. The file is sealed. Of no bytes nothing is read.
-        rt_init::walk(unsafe { core::slice::from_raw_parts(at, len.unwrap_or(0)) })
+        rt_init::walk(unsafe { core::slice::from_raw_parts(at, len.unwrap_or(0)) }, code())
+    }
+
+    unsafe extern "C" {
+        /// The first byte of this program: the linker's name.
+        static __executable_start: u8;
+        /// The one after its code: link.ld's.
+        static code_end: u8;
+    }
+
+    /// Whole pages of this program's first segment, which holds its code and constants.
+    fn code() -> core::ops::Range<usize> {
+        // As large as any kernel's, so that no other segment lies in the last of them.
+        const PAGE: usize = if cfg!(target_arch = "x86_64") { 4 << 10 } else { 64 << 10 };
+        let (start, end) = ((&raw const __executable_start).addr(), (&raw const code_end).addr());
+        start..end.next_multiple_of(PAGE)
     }
 
     #[panic_handler]

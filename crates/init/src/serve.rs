@@ -1,12 +1,14 @@
 //! The built-in init: the program is a child, and process 1 adopts, reaps, and passes signals on.
 
-use crate::hands::Done;
+use crate::hands::{self, Done, Hands};
 use crate::program;
+use core::ops::Range;
 use rt_sys::clone::{Failure, Group, Program, Spawn, spawn};
 use rt_sys::exec::exit;
 use rt_sys::{command, fd, map, signal};
-use rt_wire::{Text, Texts};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rt_wire::{Part, Step, Text, Texts};
+
+use rustix::event::{PollFd, PollFlags};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus, set_child_subreaper, wait};
@@ -16,21 +18,24 @@ const SIGCHLD: u8 = 17;
 const OURS: [u8; 8] = [4, 5, 7, 8, 11, 21, 22, 31];
 
 /// Start the program and serve it until it, and what it left behind, has ended. Returns only to say why there is none.
-pub(crate) fn serve(args: Texts<'_>, env: Texts<'_>, search: Text<'_>, home: Text<'_>, linger: u32) -> Done {
+#[inline(never)]
+pub(crate) fn serve(hands: &Hands, step: Step<'_>) -> Done {
+    let Step::Serve { args, env, path, home, linger } = step else {
+        return Err(hands::Failure { part: Part::Message, errno: Errno::BADMSG });
+    };
     // Orphans come to us also where we are not process 1.
     set_child_subreaper(Some(Pid::INIT))?;
     signal::set_mask(u64::MAX)?;
-    let payload = start(args, env, search, home)?;
+    let payload = start(args, env, path, home)?;
     // All of them: those that tell `start` that it runs, the program's own, and the streams, whose readers wait for the
     // end of what the program has to say.
     fd::close_between(0, u32::MAX)?;
     let signals = signal::descriptor(u64::MAX)?;
-    map::release_stack()?;
-    attend(&signals, payload, linger)
+    attend(&signals, payload, linger, &hands.code)
 }
 
 #[inline(never)]
-fn start(args: Texts<'_>, env: Texts<'_>, search: Text<'_>, home: Text<'_>) -> Result<Pid, crate::hands::Failure> {
+fn start(args: Texts<'_>, env: Texts<'_>, search: Text<'_>, home: Text<'_>) -> Result<Pid, hands::Failure> {
     let mut payload = None;
     let name = Text::from(args.iter().next().ok_or(Errno::INVAL)?);
     program::start(name, args, env, search, home, |path, args, env| {
@@ -62,17 +67,14 @@ fn start(args: Texts<'_>, env: Texts<'_>, search: Text<'_>, home: Text<'_>) -> R
 
 /// Until the program has ended, and the others have or their time is over.
 #[inline(never)]
-fn attend(signals: &OwnedFd, payload: Pid, linger: u32) -> ! {
+fn attend(signals: &OwnedFd, payload: Pid, linger: u32, code: &Range<usize>) -> ! {
     let mut status = None;
     let mut limit = None;
     loop {
-        if let Some(status) = status {
-            let end = *limit.get_or_insert_with(|| command::deadline(linger));
-            let left = command::remaining(end);
-            let mut wait = [PollFd::new(signals, PollFlags::IN)];
-            if matches!(poll(&mut wait, Some(&left)), Ok(0)) || left == (Timespec { tv_sec: 0, tv_nsec: 0 }) {
-                exit(status);
-            }
+        let left = status.map(|_| command::remaining(*limit.get_or_insert_with(|| command::deadline(linger))));
+        let mut wait = [PollFd::new(signals, PollFlags::IN)];
+        if let (Ok(0), Some(status)) = (map::park(code.clone(), &mut wait, left.as_ref()), status) {
+            exit(status);
         }
         match signal::read(rustix::fd::AsFd::as_fd(signals)) {
             Some(SIGCHLD) => reap(payload, &mut status),

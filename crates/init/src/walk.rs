@@ -3,22 +3,24 @@
 use crate::fd::Fd;
 use crate::hands::{At, Done, Failure, Hands};
 use crate::{devices, hook, identity, mounts, procfs, program, root, serve, terminal};
+use core::ops::Range;
 use core::sync::atomic::{AtomicI32, AtomicU16, Ordering::Relaxed};
 use rt_sys::exec::exit;
 use rt_sys::{fd, keyring, map, net, ns, signal};
 use rt_wire::{Header, LabelKind, Part, Reader, Report, Step};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags};
 use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior, setsid, umask};
 use rustix::thread::set_no_new_privs;
 
-/// Walk the plan. Ends as the container's process, or not at all well.
-pub fn walk(plan: &'static [u8]) -> ! {
+/// Walk the plan. Ends as the container's process, or not at all well. `code` is where this program's code and constants
+/// are mapped, whole pages of them, which come back when they are given up.
+pub fn walk(plan: &'static [u8], code: Range<usize>) -> ! {
     let Some((header, inherited, steps)) = read(plan) else { exit(1) };
     let Some(socket) = fd::inherited(header.socket).map(Fd::from) else { exit(1) };
     SOCKET.store(header.socket, Relaxed);
-    let mut hands = Hands::new(socket, fd::inherited(header.listener).map(Fd::from), inherited);
+    let mut hands = Hands::new(socket, fd::inherited(header.listener).map(Fd::from), inherited, code);
     // The plan names modes; the caller's mask must not change them. `Umask` sets the container's.
     umask(rustix::fs::Mode::empty());
     let mut reader = Reader::new(steps);
@@ -125,7 +127,7 @@ fn apply(step: Step<'static>, hands: &mut Hands) -> Done {
         }
         Step::CloseDescriptors { first } => fd::close_on_exec_from(first)?,
         Step::Exec { args, env, path, home } => return Err(program::exec(args, env, path, home)),
-        Step::Serve { args, env, path, home, linger } => return serve::serve(args, env, path, home, linger),
+        Step::Serve { .. } => return serve::serve(hands, step),
     }
     Ok(())
 }
@@ -140,12 +142,11 @@ fn await_start(hands: &mut Hands) -> Done {
     rustix::thread::set_name(c"rt-init")?;
     let mask =
         ENDING.iter().fold(0u64, |mask, signal| mask | 1u64.wrapping_shl(signal.unsigned_abs().saturating_sub(1)));
-    // What the walk has needed of the stack is not needed while waiting, perhaps for hours.
-    map::release_stack()?;
     signal::set_mask(mask)?;
     let signals = Fd::from(signal::descriptor(mask)?);
     let mut waits = [PollFd::new(listener, PollFlags::IN), PollFd::new(&signals, PollFlags::IN)];
-    rustix::io::retry_on_intr(|| poll(&mut waits, None)).at(Part::Talk)?;
+    // Perhaps for hours.
+    map::park(hands.code.clone(), &mut waits, None).at(Part::Talk)?;
     let [_, signalled] = &waits;
     if !signalled.revents().is_empty() {
         exit(signal::read(signals.as_fd()).map_or(1, |number| number.saturating_add(128)));

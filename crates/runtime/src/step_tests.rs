@@ -186,6 +186,11 @@ fn masks_below_a_held_procfs_do_not_depend_on_the_guess() {
             copy_up: false,
         },
         Step::EnterRoot { how: Enter::Pivot },
+        Step::MaskPath {
+            target: Target { path: "/proc/missing".into(), held: 1, skip: 6, fresh: false },
+            likely: Likely::File,
+            null: Target::in_root("/missing"),
+        },
         mask("/proc/missing", Likely::File),
         mask("/proc/tty", Likely::File),
         mask("/proc/version", Likely::File),

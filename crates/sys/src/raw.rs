@@ -3,6 +3,39 @@
 use core::arch::asm;
 use rustix::io::Errno;
 
+/// `syscall(2)` with five arguments and the kernel's own answer: always inlined, for code that may call nothing.
+///
+/// # Safety
+/// As for [`syscall6`].
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(crate) unsafe fn bare_syscall5(nr: usize, args: [usize; 5]) -> isize {
+    let ret: isize;
+    // SAFETY: as for `syscall6`.
+    unsafe {
+        asm!("syscall", inlateout("rax") nr => ret,
+            in("rdi") args[0], in("rsi") args[1], in("rdx") args[2], in("r10") args[3], in("r8") args[4],
+            lateout("rcx") _, lateout("r11") _, options(nostack));
+    }
+    ret
+}
+
+/// `syscall(2)` with five arguments and the kernel's own answer: always inlined, for code that may call nothing.
+///
+/// # Safety
+/// As for [`syscall6`].
+#[cfg(target_arch = "aarch64")]
+#[inline(always)]
+pub(crate) unsafe fn bare_syscall5(nr: usize, args: [usize; 5]) -> isize {
+    let ret: isize;
+    // SAFETY: as for `syscall6`.
+    unsafe {
+        asm!("svc 0", in("x8") nr, inlateout("x0") args[0] => ret,
+            in("x1") args[1], in("x2") args[2], in("x3") args[3], in("x4") args[4], options(nostack));
+    }
+    ret
+}
+
 /// `syscall(2)` with six arguments.
 ///
 /// # Safety
