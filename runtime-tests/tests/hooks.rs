@@ -568,7 +568,9 @@ fn hook_has_its_three_streams_and_nothing_else_open() {
         assert!(open.iter().all(|fd| ["0", "1", "2", "3"].contains(&fd.as_str())), "{kind}: {open:?}");
         if !differs("ignored-signals-are-reset") {
             for line in lines(&container, "signals") {
-                assert!(line.ends_with("\t0000000000000000"), "{kind}: {line}");
+                // USR1 and PIPE: the shell itself may ignore others.
+                let set = line.split('\t').nth(1).and_then(|set| u64::from_str_radix(set, 16).ok());
+                assert_eq!(set.expect("a set") & 0x1200, 0, "{kind}: {line}");
             }
         }
     }
