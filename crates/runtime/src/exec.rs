@@ -105,6 +105,8 @@ pub fn exec(store: &Store, request: &Exec, say: impl Fn(&str)) -> Result<u8, Err
     }
     let status = attend(Attended { pid, pidfd: pidfd.as_fd(), terminal, notify: None });
     drop(raw);
+    // Closed and freed by leaving.
+    std::mem::forget((container, of, pidfd));
     status
 }
 
