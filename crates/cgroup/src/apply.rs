@@ -4,24 +4,12 @@ use crate::controllers::{ACCOUNTED, Refusal, hand_down};
 use crate::error::Error;
 use crate::files::{Dir, open, write};
 use crate::layout::{Hierarchy, Layout};
-use crate::place::{Place, parent};
+use crate::place::parent;
+use crate::undo::Undo;
 use crate::write::{Missing, Write};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-
-/// The writes for v1, into an existing cgroup.
-pub(crate) fn write_v1(layout: &Layout, place: &Place, writes: &[Write]) -> Result<(), Error> {
-    check_v1(layout, writes)?;
-    let Layout::Legacy { v1, .. } = layout else { return Ok(()) };
-    for hierarchy in v1 {
-        let mut own = writes.iter().filter(|write| hierarchy.has(&write.controller)).peekable();
-        let Some(first) = own.peek() else { continue };
-        let Some(path) = place.dir(&first.controller) else { continue };
-        apply(&Dir::open(path)?, own, |_| Ok(()))?;
-    }
-    Ok(())
-}
 
 /// A limit whose controller no v1 hierarchy has.
 pub(crate) fn check_v1(layout: &Layout, writes: &[Write]) -> Result<(), Error> {
@@ -37,7 +25,12 @@ pub(crate) fn check_v1(layout: &Layout, writes: &[Write]) -> Result<(), Error> {
 }
 
 /// The writes for v2. A file that is not there is a controller that is not handed down, until that has been tried.
-pub(crate) fn write_v2(hierarchy: &Hierarchy, dir: &Dir, writes: &[Write]) -> Result<(), Error> {
+pub(crate) fn write_v2(
+    hierarchy: &Hierarchy,
+    dir: &Dir,
+    writes: &[Write],
+    undo: Option<&mut Undo>,
+) -> Result<(), Error> {
     let mut tried: Vec<&str> = Vec::new();
     let needed = writes.iter().filter(|write| write.missing != Missing::Skip).map(|write| &*write.controller);
     let mut wished: Vec<&str> = needed.chain(ACCOUNTED).collect();
@@ -59,25 +52,32 @@ pub(crate) fn write_v2(hierarchy: &Hierarchy, dir: &Dir, writes: &[Write]) -> Re
             }
         })
     };
-    apply(dir, writes.iter(), &mut enable)
+    apply(dir, &mut writes.iter(), &mut enable, undo)
 }
 
 /// Write them in order; what the kernel finds invalid only because of an older value, again after the rest.
-/// `enable` is asked once a file that is needed is missing.
+/// `enable` is asked once a file that is needed is missing; `undo` is told what files said before.
 pub(crate) fn apply<'a>(
     dir: &Dir,
-    writes: impl Iterator<Item = &'a Write>,
-    mut enable: impl FnMut(&Write) -> Result<(), Error>,
+    writes: &mut dyn Iterator<Item = &'a Write>,
+    enable: &mut dyn FnMut(&Write) -> Result<(), Error>,
+    mut undo: Option<&mut Undo>,
 ) -> Result<(), Error> {
+    let mut note = |name: &str, value: &str| {
+        if let Some(undo) = &mut undo {
+            undo.note(dir.file(name), value);
+        }
+    };
     let mut again = Vec::new();
     let mut opened: Option<(&str, OwnedFd)> = None;
     for write in writes {
         let name = write.checked_file()?;
         if opened.as_ref().is_none_or(|(last, _)| *last != name) {
             opened = None;
-            match find(dir, write, &mut enable)? {
+            match find(dir, write, enable)? {
                 Found::Own(file) => opened = Some((name, file)),
-                Found::Instead(file, value) => {
+                Found::Instead(file, name, value) => {
+                    note(name, value);
                     put(dir, write, &file, value)?;
                     continue;
                 }
@@ -85,6 +85,7 @@ pub(crate) fn apply<'a>(
             }
         }
         let Some((_, file)) = &opened else { continue };
+        note(name, &write.value);
         match put(dir, write, file, &write.value) {
             Err(Error::Refused { errno: Errno::INVAL, .. }) => again.push(write),
             other => other?,
@@ -98,7 +99,8 @@ pub(crate) fn apply<'a>(
 
 enum Found<'a> {
     Own(OwnedFd),
-    Instead(OwnedFd, &'a str),
+    /// Its name, and the value for it.
+    Instead(OwnedFd, &'a str, &'a str),
     Nothing,
 }
 
@@ -106,7 +108,7 @@ enum Found<'a> {
 fn find<'a>(
     dir: &Dir,
     write: &'a Write,
-    enable: &mut impl FnMut(&Write) -> Result<(), Error>,
+    enable: &mut dyn FnMut(&Write) -> Result<(), Error>,
 ) -> Result<Found<'a>, Error> {
     let attempt = |name: &str| match open(dir.fd.as_fd(), name, OFlags::WRONLY) {
         Ok(file) => Ok(Some(file)),
@@ -123,7 +125,7 @@ fn find<'a>(
         Missing::Instead { file, value } => Some((*file, value.as_str())),
     };
     let second = || match instead {
-        Some((file, value)) => Ok(attempt(file)?.map(|file| Found::Instead(file, value))),
+        Some((file, value)) => Ok(attempt(file)?.map(|opened| Found::Instead(opened, file, value))),
         None => Ok(None),
     };
     if let Some(found) = second()? {

@@ -81,7 +81,7 @@ impl Cgroup {
             }
             let mut writes = settings.v1.iter().filter(|write| hierarchy.has(&write.controller)).peekable();
             if writes.peek().is_some() {
-                apply(&Dir::open(&path)?, writes, |_| Ok(()))?;
+                apply(&Dir::open(&path)?, &mut writes, &mut |_| Ok(()), None)?;
             }
             let tasks = format!("{path}/tasks");
             match open(CWD, &tasks, OFlags::WRONLY) {
@@ -90,7 +90,7 @@ impl Cgroup {
             }
         }
         if let Some((hierarchy, dir, made)) = v2 {
-            write_v2(hierarchy, &dir, &settings.v2)?;
+            write_v2(hierarchy, &dir, &settings.v2, None)?;
             if let Some(program) = &settings.devices {
                 let attached = guard(&dir, program)?;
                 cgroup.program = Some(attached).filter(|_| made == Made::Found);
@@ -250,15 +250,22 @@ fn check_vacant(path: &str, freezer: &str) -> Result<(), Error> {
 
 /// Put the device program in force. It stays when the descriptor is closed.
 fn guard(dir: &Dir, program: &Program) -> Result<OwnedFd, Error> {
-    let failed = |doing, errno| Error::Devices { doing, dir: dir.path.clone(), errno };
+    let loaded = load(dir, program)?;
+    rt_sys::bpf::attach_device_program(dir.fd.as_fd(), loaded.as_fd()).map_err(|errno| Error::Devices {
+        doing: "attach the device program",
+        dir: dir.path.clone(),
+        errno,
+    })?;
+    Ok(loaded)
+}
+
+/// Give the kernel a device program.
+pub(crate) fn load(dir: &Dir, program: &Program) -> Result<OwnedFd, Error> {
     let loaded = match rt_sys::bpf::load_device_program(program.code()) {
         Err(Errno::PERM) => with_memory_to_lock(|| rt_sys::bpf::load_device_program(program.code())),
         other => other,
     };
-    let loaded = loaded.map_err(|errno| failed("load the device program", errno))?;
-    rt_sys::bpf::attach_device_program(dir.fd.as_fd(), loaded.as_fd())
-        .map_err(|errno| failed("attach the device program", errno))?;
-    Ok(loaded)
+    loaded.map_err(|errno| Error::Devices { doing: "load the device program", dir: dir.path.clone(), errno })
 }
 
 /// Before Linux 5.11 programs count as locked memory, 64 KiB of it for all of a user's. Raise that as far as we may,

@@ -45,16 +45,27 @@ pub enum Error {
         /// The kernel's answer.
         errno: Errno,
     },
-    /// Ask for more: the container already uses more than it would be allowed.
-    #[error("{field}: {limit} bytes is less than the {usage} bytes in use")]
+    /// Ask for more: the container already uses more than it would be allowed. (The words are runc's.)
+    #[error("linux.resources.memory: rejecting {what} limit {limit} <= usage {usage}")]
     InUse {
-        /// As the spec names it.
-        field: Cow<'static, str>,
+        /// `memory`, or both together.
+        what: &'static str,
         /// Bytes asked for.
         limit: i64,
         /// Bytes in use.
         usage: u64,
     },
+    /// Look at the file: the update failed, and its old value could not be put back.
+    #[error("{error}; and {file} does not take its old value again")]
+    Half {
+        /// Why the update failed.
+        error: Box<Self>,
+        /// Whole path.
+        file: String,
+    },
+    /// Make the container with a cgroup: this one has none of its own.
+    #[error("the container has no cgroup of its own (--cgroup-manager disabled), so it has no limits to change")]
+    NoCgroup,
     /// Choose another cgroup: somebody lives in this one. (The words are runc's.)
     #[error("container's cgroup is not empty: {0} process(es) found")]
     NotEmpty(usize),

@@ -1,12 +1,8 @@
 //! The cgroup of a container that is there: who is in it, stop them, kill them, clear it away.
 
-use crate::apply::{write_v1, write_v2};
 use crate::error::Error;
-use crate::files::{Dir, await_event, await_exit, is_gone, pids, prune, read, remove, says, write};
-use crate::layout::Layout;
+use crate::files::{await_event, await_exit, is_gone, pids, prune, read, remove, says, write};
 use crate::place::Place;
-use crate::settings::Settings;
-use rt_plan::spec::resources::Resources;
 use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
@@ -42,6 +38,11 @@ impl Existing {
         }
         let owned = |name| place.dir(name).map(str::to_owned);
         Self { v2: owned(""), v1, freezer: owned("freezer"), place: place.clone() }
+    }
+
+    /// Where it is.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
     }
 
     /// The processes in it and below, as our pid namespace numbers them; those that it does not show are left out.
@@ -84,13 +85,18 @@ impl Existing {
         if signal == Signal::KILL {
             return self.kill_all();
         }
+        self.standing_still(|| send(&self.pids()?, signal))
+    }
+
+    /// Do something while no process moves, or, where they can't be stopped, while they do.
+    pub(crate) fn standing_still(&self, act: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
         let paused = self.is_frozen()?;
         let quiet = !paused && self.freeze_within(QUIET).is_ok();
-        let sent = self.pids().and_then(|pids| send(&pids, signal));
+        let done = act();
         if quiet {
             self.thaw()?;
         }
-        sent
+        done
     }
 
     /// Kill every process, frozen or not. They may take a moment to be gone: [`Existing::remove`] waits for that.
@@ -167,33 +173,6 @@ impl Existing {
         Ok(false)
     }
 
-    /// Change its limits; the device rules stay.
-    ///
-    /// # Errors
-    /// As [`crate::Cgroup::create`], and [`Error::InUse`] for a memory limit that is below what is used: v1 always
-    /// refuses that, v2 would kill, and does unless `memory.checkBeforeUpdate` is set.
-    pub fn update(&self, layout: &Layout, resources: &Resources) -> Result<(), Error> {
-        let settings = Settings::limits(layout, resources)?;
-        if let Some(memory) = &resources.memory {
-            let check = memory.check_before_update() == Some(true);
-            self.check_usage(memory.limit().filter(|limit| check && *limit > 0), "", "memory.current")?;
-        }
-        match write_v1(layout, &self.place, &settings.v1) {
-            Err(Error::Refused { errno: Errno::BUSY, file, field, value }) => {
-                let limit = value.parse().ok().filter(|_| file.ends_with("memory.limit_in_bytes"));
-                self.check_usage(limit, "memory", "memory.usage_in_bytes")?;
-                return Err(Error::Refused { errno: Errno::BUSY, file, field, value });
-            }
-            other => other?,
-        }
-        match (layout.unified(), &self.v2) {
-            (Some(hierarchy), Some(path)) if !settings.v2.is_empty() => {
-                write_v2(hierarchy, &Dir::open(path)?, &settings.v2)
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// Remove it, and whatever the container made below it. Waits, for a bounded time, for processes that are on
     /// their way out.
     ///
@@ -237,18 +216,6 @@ impl Existing {
             Ok(true) => Ok(()),
             Ok(false) => self.thaw().and(Err(late(dir))),
             Err(errno) => self.thaw().and(Err(Error::file("write", format!("{dir}/freezer.state"), errno))),
-        }
-    }
-
-    /// Refuse a limit in bytes that is below what `file` says is used.
-    fn check_usage(&self, limit: Option<i64>, controller: &str, file: &str) -> Result<(), Error> {
-        let (Some(limit), Some(dir)) = (limit, self.place.dir(controller)) else { return Ok(()) };
-        let usage = read(CWD, &format!("{dir}/{file}")).ok().and_then(|text| text.trim().parse().ok());
-        match usage {
-            Some(usage) if limit.cast_unsigned() < usage => {
-                Err(Error::InUse { field: "linux.resources.memory.limit".into(), limit, usage })
-            }
-            _ => Ok(()),
         }
     }
 }

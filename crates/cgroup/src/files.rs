@@ -45,7 +45,7 @@ pub(crate) fn read(dir: BorrowedFd<'_>, name: &str) -> Result<String, Errno> {
 }
 
 /// Read from the start, which arms the next notification of an event as well.
-fn read_all(file: &OwnedFd) -> Result<String, Errno> {
+pub(crate) fn read_all(file: &OwnedFd) -> Result<String, Errno> {
     let mut text = Vec::new();
     let mut part = [0; 4096];
     loop {
@@ -198,15 +198,31 @@ fn children(dir: &OwnedFd) -> Result<Vec<CString>, Errno> {
     if fstat(dir)?.st_nlink <= 2 {
         return Ok(names);
     }
+    visit_entries(dir, &mut |kind, name| {
+        if kind == FileType::Directory {
+            names.push(name.to_owned());
+        }
+    })?;
+    Ok(names)
+}
+
+/// The names of all that is in a cgroup's directory.
+pub(crate) fn names(dir: BorrowedFd<'_>) -> Result<Vec<String>, Errno> {
+    let mut names = Vec::new();
+    visit_entries(&list(dir, ".")?, &mut |_, name| names.extend(name.to_str().map(str::to_owned)))?;
+    Ok(names)
+}
+
+fn visit_entries(dir: &OwnedFd, visit: &mut dyn FnMut(FileType, &CStr)) -> Result<(), Errno> {
     let mut buffer = Vec::with_capacity(8192);
     let mut entries = RawDir::new(dir, buffer.spare_capacity_mut());
     while let Some(entry) = entries.next() {
         let entry = entry?;
-        if entry.file_type() == FileType::Directory && !is_dots(entry.file_name()) {
-            names.push(entry.file_name().to_owned());
+        if !is_dots(entry.file_name()) {
+            visit(entry.file_type(), entry.file_name());
         }
     }
-    Ok(names)
+    Ok(())
 }
 
 fn is_dots(name: &CStr) -> bool {

@@ -8,7 +8,7 @@
 //! ```text
 //! Layout::probe ─▶ place ─▶ Cgroup::create ─▶ birth ─▶ (clone) ─▶ commit
 //!                                └─ undone when dropped before that
-//! Existing::open(place) ─▶ pids, freeze, kill, remove
+//! Existing::open(place) ─▶ pids, freeze, kill, statistics, update, remove
 //! ```
 //!
 //! On a hybrid host (v1 with a v2 hierarchy beside it) limits go to v1 and the container is born in the v2
@@ -16,6 +16,7 @@
 //! its limits there.
 
 pub mod devices;
+pub mod statistics;
 pub mod v1;
 pub mod v2;
 
@@ -27,15 +28,21 @@ mod error;
 mod existing;
 mod files;
 mod layout;
+mod oom;
 mod place;
 mod program;
 mod settings;
+mod undo;
+mod update;
 mod write;
 
 pub use create::{Birth, Cgroup};
 pub use error::Error;
 pub use existing::Existing;
 pub use layout::{Hierarchy, Layout};
+pub use oom::Oom;
 pub use place::Place;
 pub use settings::Settings;
+pub use statistics::Statistics;
+pub use update::Asked;
 pub use write::{Missing, Write};

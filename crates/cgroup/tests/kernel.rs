@@ -2,7 +2,7 @@
 //! `runtime-tests/in-view v2` shows it. Root is needed; without it each test says so and does nothing.
 
 use rt_cgroup::devices::Policy;
-use rt_cgroup::{Cgroup, Error, Existing, Layout, Place};
+use rt_cgroup::{Asked, Cgroup, Error, Existing, Layout, Place};
 use rt_plan::spec::resources::Resources;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::Signal;
@@ -371,7 +371,7 @@ fn limits_on_v1_are_what_was_asked_for() {
         let update = format!(
             r#"{{"memory": {{"limit": {bytes}, "swap": {bytes}}}, "cpu": {{"period": 10000, "quota": 2000}}}}"#
         );
-        existing.update(&bed.layout, &parse(&update)).expect(bytes);
+        existing.update(&bed.layout, &parse(&update), Asked::default()).expect(bytes);
         let shown = if bytes == "-1" { "9223372036854771712" } else { bytes };
         assert_eq!(found("memory", "memory.limit_in_bytes"), shown);
         assert_eq!(found("memory", "memory.memsw.limit_in_bytes"), shown);
@@ -419,7 +419,7 @@ fn limits_on_v2_are_what_was_asked_for() {
     let existing = Existing::open(cgroup.place());
     let update =
         r#"{"memory": {"limit": -1}, "cpu": {"quota": 2000, "burst": 1500, "period": 10000}, "pids": {"limit": 0}}"#;
-    existing.update(&bed.layout, &parse(update)).expect("updated");
+    existing.update(&bed.layout, &parse(update), Asked::default()).expect("updated");
     for (file, value) in [
         ("memory.max", "max"),
         ("memory.swap.max", "max"),
@@ -433,8 +433,77 @@ fn limits_on_v2_are_what_was_asked_for() {
     let mut shell = Shell::start(&cgroup, "echo in; read stop");
     assert_eq!(shell.line(), "in");
     let update = parse(r#"{"memory": {"limit": 4096, "checkBeforeUpdate": true}}"#);
-    let error = existing.update(&bed.layout, &update).expect_err("less than is used").to_string();
-    assert!(error.starts_with("linux.resources.memory.limit: 4096 bytes is less than the "), "{error}");
+    let error = existing.update(&bed.layout, &update, Asked::default()).expect_err("less than is used").to_string();
+    assert!(error.starts_with("linux.resources.memory: rejecting memory limit 4096 <= usage "), "{error}");
+}
+
+#[test]
+fn device_program_is_replaced_and_not_added_to() {
+    let Some(bed) = Bed::new() else { return };
+    if bed.has_v1("devices") {
+        eprintln!("skipped: devices are v1's here");
+        return;
+    }
+    let cgroup = bed.create("{}").expect("created");
+    let existing = Existing::open(cgroup.place());
+    let programs = || {
+        let mut ids = [0; 8];
+        let dir = cgroup.birth().into.as_ref().expect("a v2 directory");
+        let count = rt_sys::bpf::device_programs(dir.as_fd(), &mut ids).expect("they can be listed");
+        ids[..count].to_vec()
+    };
+    let first = programs();
+    assert_eq!(first.len(), 1);
+    let mut asked = Asked::new(&parse("{}"));
+    let kmsg = r#"{"devices": [{"allow": true, "type": "c", "major": 1, "minor": 11, "access": "rwm"}]}"#;
+    asked = existing.update(&bed.layout, &parse(kmsg), asked).expect("updated");
+    let second = programs();
+    assert!(second.len() == 1 && second != first, "{first:?} {second:?}");
+    assert_eq!(existing.update(&bed.layout, &parse(kmsg), asked).expect("updated"), asked);
+    assert_eq!(programs(), second, "the same rules are left alone");
+    let all = r#"{"devices": [{"allow": true, "access": "rwm"}]}"#;
+    asked = existing.update(&bed.layout, &parse(all), asked).expect("updated");
+    assert_eq!(programs(), [0; 0], "what allows everything needs none");
+    existing.update(&bed.layout, &parse(kmsg), asked).expect("updated");
+    assert_eq!(programs().len(), 1);
+}
+
+#[test]
+fn device_list_of_v1_is_changed_line_by_line() {
+    let Some(bed) = Bed::new() else { return };
+    if !bed.has_v1("devices") {
+        eprintln!("skipped: devices are not v1's here");
+        return;
+    }
+    let fuse = r#"{"allow": true, "type": "c", "major": 10, "minor": 229, "access": "rw"}"#;
+    let cgroup = bed.create(&format!(r#"{{"devices": [{fuse}]}}"#)).expect("created");
+    let dir = cgroup.place().dir("devices").expect("a v1 directory").to_owned();
+    let list = || {
+        let text = fs::read_to_string(format!("{dir}/devices.list")).expect("readable");
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    let before = list();
+    let existing = Existing::open(cgroup.place());
+    // With one below, the kernel takes no line about everything.
+    fs::create_dir(format!("{dir}/below")).expect("made");
+    let asked = Asked::new(&parse(&format!(r#"{{"devices": [{fuse}]}}"#)));
+    let loops = r#"{"allow": true, "type": "b", "major": 7, "access": "r"}"#;
+    existing.update(&bed.layout, &parse(&format!(r#"{{"devices": [{loops}]}}"#)), asked).expect("updated");
+    let mut expected: Vec<String> = before.iter().filter(|line| *line != "c 10:229 rw").cloned().collect();
+    expected.push("b 7:* r".to_owned());
+    expected.sort();
+    assert_eq!(list(), expected);
+    // What can't be had leaves the list as it was, and the limits.
+    let everything = r#"{"devices": [{"allow": true, "access": "rwm"}], "pids": {"limit": 5}}"#;
+    let error = existing.update(&bed.layout, &parse(everything), asked).expect_err("there is one below");
+    assert!(error.to_string().starts_with("linux.resources.devices: write \"a *:* rwm\""), "{error}");
+    assert_eq!(list(), expected);
+    if let Some(pids) = cgroup.place().dir("pids") {
+        assert_eq!(fs::read_to_string(format!("{pids}/pids.max")).expect("readable"), "max\n");
+    }
+    fs::remove_dir(format!("{dir}/below")).expect("removed");
 }
 
 #[test]
