@@ -92,6 +92,11 @@ pub(crate) enum Command {
     Features,
     Info(InfoArgs),
     Completion(CompletionArgs),
+    Pause(One),
+    Resume(One),
+    Ps(PsArgs),
+    Events(EventsArgs),
+    Update(Box<UpdateArgs>),
 }
 
 /// The whole command line. What a command takes is only built when it is the one: clap's objects for all of them would
@@ -123,6 +128,15 @@ pub(crate) fn command_line() -> clap::Command {
         command("features", "Print what this rt can do, as JSON", |command| command),
         command("info", "Print what this machine has of what rt needs", InfoArgs::augment_args),
         command("completion", "Print a script that completes rt's command line", CompletionArgs::augment_args),
+        command("pause", "Stop all processes of a container", One::augment_args),
+        command("resume", "Let the processes of a paused container go on", One::augment_args),
+        command("ps", "List the processes of a container", PsArgs::augment_args),
+        command(
+            "events",
+            "Print the statistics of a container, and when it runs out of memory",
+            EventsArgs::augment_args,
+        ),
+        command("update", "Change the limits of a container", UpdateArgs::augment_args),
     ])
 }
 
@@ -143,6 +157,11 @@ impl Command {
             "features" => Self::Features,
             "info" => Self::Info(FromArgMatches::from_arg_matches(matches)?),
             "completion" => Self::Completion(FromArgMatches::from_arg_matches(matches)?),
+            "pause" => Self::Pause(FromArgMatches::from_arg_matches(matches)?),
+            "resume" => Self::Resume(FromArgMatches::from_arg_matches(matches)?),
+            "ps" => Self::Ps(FromArgMatches::from_arg_matches(matches)?),
+            "events" => Self::Events(FromArgMatches::from_arg_matches(matches)?),
+            "update" => Self::Update(FromArgMatches::from_arg_matches(matches)?),
             _ => return Err(clap::Error::new(ErrorKind::InvalidSubcommand)),
         })
     }
@@ -281,7 +300,7 @@ pub(crate) struct ExecArgs {
     pub(crate) id: String,
     /// The program and its arguments
     #[arg(value_name = "COMMAND", num_args = 0.., trailing_var_arg = true, allow_hyphen_values = true)]
-    pub(crate) words: Vec<String>,
+    pub(crate) words: Vec<OsString>,
 }
 
 #[derive(Args)]
@@ -375,6 +394,96 @@ pub(crate) enum Shell {
     Fish,
 }
 
+#[derive(Args)]
+pub(crate) struct PsArgs {
+    /// Format of the list
+    #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
+    pub(crate) format: ListFormat,
+    /// The container's name
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+    /// What ps(1) is asked with, its options as well [default: -ef]
+    #[arg(value_name = "WORDS")]
+    pub(crate) words: Vec<OsString>,
+}
+
+#[derive(Args)]
+pub(crate) struct EventsArgs {
+    /// How often to print statistics: 5s, 500ms, 1m30s
+    #[arg(long, default_value = "5s", value_name = "DURATION", allow_hyphen_values = true)]
+    pub(crate) interval: String,
+    /// Print the statistics of this moment, once
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_possible_values = true, hide_default_value = true, value_name = "BOOL")]
+    pub(crate) stats: bool,
+    /// The container's name
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+}
+
+#[derive(Args)]
+pub(crate) struct UpdateArgs {
+    /// A file with linux.resources as JSON, or - for standard input: the other options are then ignored
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) resources: Option<PathBuf>,
+    /// Share of block I/O, 10 to 1000
+    #[arg(long, value_name = "WEIGHT", allow_hyphen_values = true)]
+    pub(crate) blkio_weight: Option<String>,
+    /// Microseconds that the quota of processor time is for
+    #[arg(long, value_name = "US", allow_hyphen_values = true)]
+    pub(crate) cpu_period: Option<String>,
+    /// Microseconds of processor time in each period; -1 is unlimited
+    #[arg(long, value_name = "US", allow_hyphen_values = true)]
+    pub(crate) cpu_quota: Option<String>,
+    /// Microseconds of processor time that may be saved up
+    #[arg(long, value_name = "US", allow_hyphen_values = true)]
+    pub(crate) cpu_burst: Option<String>,
+    /// Share of processor time, 2 to 262144
+    #[arg(long, value_name = "SHARES", allow_hyphen_values = true)]
+    pub(crate) cpu_share: Option<String>,
+    /// Microseconds that the quota of real-time scheduling is for
+    #[arg(long, value_name = "US", allow_hyphen_values = true)]
+    pub(crate) cpu_rt_period: Option<String>,
+    /// Microseconds of real-time scheduling in each period
+    #[arg(long, value_name = "US", allow_hyphen_values = true)]
+    pub(crate) cpu_rt_runtime: Option<String>,
+    /// 1: run only when nobody else wants to (SCHED_IDLE)
+    #[arg(long, value_name = "0|1", allow_hyphen_values = true)]
+    pub(crate) cpu_idle: Option<String>,
+    /// Processors to use: 0-2,4
+    #[arg(long, value_name = "LIST")]
+    pub(crate) cpuset_cpus: Option<String>,
+    /// Memory nodes to use: 0-2,4
+    #[arg(long, value_name = "LIST")]
+    pub(crate) cpuset_mems: Option<String>,
+    /// Bytes of memory, or 100k, 64M, 1.5g; -1 is unlimited
+    #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
+    pub(crate) memory: Option<String>,
+    /// Bytes of memory that are kept for it
+    #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
+    pub(crate) memory_reservation: Option<String>,
+    /// Bytes of memory and swap together; -1 is unlimited
+    #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
+    pub(crate) memory_swap: Option<String>,
+    /// No effect: the kernel has no such limit any more
+    #[arg(long, value_name = "BYTES", allow_hyphen_values = true, hide = true)]
+    pub(crate) kernel_memory: Option<String>,
+    /// No effect: the kernel has no such limit any more
+    #[arg(long, value_name = "BYTES", allow_hyphen_values = true, hide = true)]
+    pub(crate) kernel_memory_tcp: Option<String>,
+    /// Tasks at most; -1 is unlimited
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub(crate) pids_limit: Option<String>,
+    /// Intel RDT: refused, because this version of rt has no cache allocation
+    #[arg(long, value_name = "SCHEMA")]
+    pub(crate) l3_cache_schema: Option<String>,
+    /// Intel RDT: refused, because this version of rt has no bandwidth allocation
+    #[arg(long, value_name = "SCHEMA")]
+    pub(crate) mem_bw_schema: Option<String>,
+    /// The container's name
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+}
+
 impl Command {
     /// As it is typed.
     pub(crate) fn name(&self) -> &'static str {
@@ -392,6 +501,11 @@ impl Command {
             Self::Features => "features",
             Self::Info(_) => "info",
             Self::Completion(_) => "completion",
+            Self::Pause(_) => "pause",
+            Self::Resume(_) => "resume",
+            Self::Ps(_) => "ps",
+            Self::Events(_) => "events",
+            Self::Update(_) => "update",
         }
     }
 
@@ -401,7 +515,10 @@ impl Command {
             Self::Create(args) => Some(&args.id),
             Self::Run(args) => Some(&args.id),
             Self::Exec(args) => Some(&args.id),
-            Self::Start(args) | Self::State(args) => Some(&args.id),
+            Self::Start(args) | Self::State(args) | Self::Pause(args) | Self::Resume(args) => Some(&args.id),
+            Self::Ps(args) => Some(&args.id),
+            Self::Events(args) => Some(&args.id),
+            Self::Update(args) => Some(&args.id),
             Self::Kill(args) => Some(&args.id),
             Self::Delete(args) => Some(&args.id),
             Self::List(_) | Self::Spec(_) | Self::Explain(_) => None,
@@ -437,8 +554,7 @@ fn refusal(error: &clap::Error, command: Option<&str>) -> Refusal {
     if let (true, Some(command)) = (count, command) {
         let wanted = match command {
             "kill" if surplus => "a maximum of 2",
-            "kill" => "a minimum of 1",
-            "exec" => "a minimum of 1",
+            "kill" | "exec" | "ps" => "a minimum of 1",
             "list" | "spec" | "features" | "info" => "exactly 0",
             _ => "exactly 1",
         };
@@ -466,7 +582,10 @@ pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Invocation,
         .iter()
         .find_map(|word| command.find_subcommand(word.to_str()?))
         .map(|command| command.get_name().to_owned());
-    let options = options(&words, named.as_deref());
+    let program = program(&words, named.as_deref());
+    let rest = program.map(|at| words.split_off(at)).unwrap_or_default();
+    // After `--` there is no option either.
+    let options = program.or_else(|| words.iter().position(|word| word == "--")).unwrap_or(words.len());
     for word in words.iter_mut().take(options).skip(1) {
         if let Some(long) = single_dash(word) {
             *word = long;
@@ -474,38 +593,46 @@ pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Invocation,
     }
     let matches = command.try_get_matches_from_mut(words).map_err(|error| refusal(&error, named.as_deref()))?;
     let understood = Global::from_arg_matches(&matches)
-        .and_then(|global| Ok(Invocation { global, command: Command::from_matches(&matches)? }));
+        .and_then(|global| Ok(Invocation { global, command: Command::from_matches(&matches)? }))
+        .map(|mut invocation| {
+            match &mut invocation.command {
+                Command::Ps(args) => args.words.extend(rest),
+                // As shells and people write it: nobody's program has that name.
+                Command::Exec(args) => args.words.extend(rest.into_iter().skip_while(|word| word == "--")),
+                _ => {}
+            }
+            invocation
+        });
     understood.map_err(|error| refusal(&error, named.as_deref()))
 }
 
-/// How many of the words can be options of rt's: after `--` none is, and with `exec` none after the container's name,
-/// where another program's begin.
-fn options(words: &[OsString], command: Option<&str>) -> usize {
-    let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
-    if command != Some("exec") {
-        return end;
+/// Where words begin that are another program's: with `exec` and `ps` behind the container's name.
+fn program(words: &[OsString], command: Option<&str>) -> Option<usize> {
+    if !matches!(command, Some("exec" | "ps")) {
+        return None;
     }
     let mut names = 0;
     let mut at = 1;
-    while at < end {
-        let word = words[at].to_str().unwrap_or_default();
+    while let Some(word) = words.get(at).map(|word| word.to_str().unwrap_or_default()) {
         at += 1;
         if !word.starts_with('-') || word == "-" {
             names += 1;
             if names == 2 {
                 // The command was the first.
-                return at;
+                return Some(at);
             }
+        } else if word == "--" {
+            return None;
         } else if takes_next(word) {
             at += 1;
         }
     }
-    end
+    None
 }
 
-/// Options of exec, and of every command, that have a value in the next word. A test compares it with the definitions, which
+/// Options of exec, of ps, and of every command, that have a value in the next word. A test compares it with the definitions, which
 /// take longer to make than exec takes for all the rest.
-const WITH_A_VALUE: [&str; 24] = [
+const WITH_A_VALUE: [&str; 26] = [
     "additional-gids",
     "apparmor",
     "c",
@@ -516,6 +643,8 @@ const WITH_A_VALUE: [&str; 24] = [
     "cwd",
     "e",
     "env",
+    "f",
+    "format",
     "g",
     "log",
     "log-format",
@@ -610,8 +739,10 @@ mod tests {
 
     #[test]
     fn options_of_exec_with_a_value_are_known() {
-        let command = ExecArgs::augment_args(Global::augment_args(clap::Command::new("rt")));
-        for argument in command.get_arguments().filter(|argument| !argument.is_positional()) {
+        let of =
+            |arguments: fn(clap::Command) -> clap::Command| arguments(Global::augment_args(clap::Command::new("rt")));
+        let (exec, ps) = (of(ExecArgs::augment_args), of(PsArgs::augment_args));
+        for argument in exec.get_arguments().chain(ps.get_arguments()).filter(|argument| !argument.is_positional()) {
             let value = argument.get_action().takes_values() && !argument.is_require_equals_set();
             let names =
                 argument.get_long().map(str::to_owned).into_iter().chain(argument.get_short().map(String::from));
@@ -619,6 +750,32 @@ mod tests {
                 assert_eq!(takes_next(&format!("--{name}")), value, "{name}");
             }
         }
+    }
+
+    #[test]
+    fn what_follows_the_container_of_ps_is_not_rts() {
+        for (words, format, rest) in [
+            (&["rt", "--root", "ps", "ps", "--format", "json", "web"][..], ListFormat::Json, &[][..]),
+            (&["rt", "ps", "-f", "json", "web", "-ef"], ListFormat::Json, &["-ef"]),
+            (&["rt", "ps", "-f=json", "web", "-v"], ListFormat::Json, &["-v"]),
+            (
+                &["rt", "ps", "web", "-o", "pid", "-format", "-f", "json"],
+                ListFormat::Table,
+                &["-o", "pid", "-format", "-f", "json"],
+            ),
+            (
+                &["rt", "-root=/x", "ps", "-format=table", "web", "aux", "--", "-v"],
+                ListFormat::Table,
+                &["aux", "--", "-v"],
+            ),
+            (&["rt", "ps", "--", "web", "-ef"], ListFormat::Table, &["-ef"]),
+        ] {
+            let parsed = parse_words(words).unwrap_or_else(|error| panic!("{error:?}"));
+            let Command::Ps(ps) = parsed.command else { panic!("not ps") };
+            assert!(ps.id == "web" && ps.format == format && ps.words == rest, "{words:?}: {:?}", ps.words);
+        }
+        assert!(matches!(parse_words(&["rt", "ps"]), Err(Refusal::Mistake(text)) if text.contains("a minimum of 1")));
+        assert!(parse_words(&["rt", "list", "ps", "x"]).is_err());
     }
 
     #[test]

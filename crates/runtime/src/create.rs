@@ -11,7 +11,7 @@ use crate::status::{began, inner_number};
 use crate::store::{Directory, Extra, HostMounts, Record, Reserved, Tail, VERSION};
 use crate::terminal::Holder;
 use crate::{Error, Id, Store, hooks, notify, probe, time};
-use rt_cgroup::{Cgroup, Layout, Place};
+use rt_cgroup::{Asked, Cgroup, Layout, Place};
 use rt_plan::spec::Hooks;
 use rt_plan::{Host, Join, Kept, Plan, Request, Spec, Wait};
 use rt_wire::{Namespace, Step};
@@ -293,6 +293,7 @@ fn record(spec: &Spec<'_>, plan: &Plan, request: &Create, bundle: &Bundle, place
             annotations: spec.annotations.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
             own_pids: plan.spawn.namespaces & Namespace::Pid.flag() != 0,
             mounts: plan.mounts_stay.then(|| HostMounts { before: mount_id(&plan.rootfs), own: None }),
+            asked: Asked::new(&spec.linux.resources),
             tail: tail(plan),
             ..Extra::default()
         },

@@ -1,4 +1,5 @@
-//! What the commands do: create, start, run, state, kill, delete, list, explain, info.
+//! What the commands do: create, start, run, exec, state, kill, delete, list, pause, resume, ps, events, update, explain,
+//! info.
 //!
 //! The parent's side of the walk, as ordinary code from top to bottom. Init's side is the list in `rt-plan`.
 
@@ -9,6 +10,7 @@ mod child;
 mod create;
 mod delete;
 mod error;
+mod events;
 mod exec;
 mod explain;
 mod foreground;
@@ -19,9 +21,11 @@ mod inherited;
 mod kill;
 mod namespaces;
 mod notify;
+mod pause;
 mod pidfd;
 mod probe;
 mod program;
+mod ps;
 mod read;
 mod run;
 mod start;
@@ -31,20 +35,26 @@ mod step_tests;
 mod store;
 mod terminal;
 mod time;
+mod update;
 
 pub use create::{Create, create};
 pub use delete::{Force, delete};
 pub use error::Error;
+pub use events::{Event, Listener, events, statistics};
 pub use exec::{Exec, What, exec};
 pub use explain::{Explanation, explain};
 pub use id::Id;
 pub use info::{Info, info};
 pub use kill::{Scope, Signal, kill, parse_signal};
+pub use pause::{pause, resume};
+pub use ps::{pids, ps_table};
+pub use rt_cgroup::statistics as usage;
 pub use run::{After, Run, run};
 pub use start::start;
 pub use status::{Observed, Status, observe};
 pub use store::{Container, Record, Store};
 pub use time::seconds_now;
+pub use update::{read_resources, update};
 
 /// Descriptors 0 to 2 are open from here on.
 ///

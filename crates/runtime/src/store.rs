@@ -4,7 +4,7 @@
 use crate::error::On;
 use crate::read::read_all;
 use crate::{Error, Id};
-use rt_cgroup::Place;
+use rt_cgroup::{Asked, Place};
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, mkdirat, openat, renameat, unlinkat};
 use rustix::io::Errno;
@@ -70,6 +70,9 @@ pub struct Extra {
     pub own_pids: bool,
     /// Where mounts are made in the runtime's own namespace.
     pub mounts: Option<HostMounts>,
+    /// What the limits were asked to be, for `update` to count from.
+    #[serde(default)]
+    pub asked: Asked,
     /// The last steps of the plan, for `start` to name the one that fails.
     pub tail: Tail,
     /// What `exec` needs of the config: [`rt_plan::Kept`], read by it alone.

@@ -5,12 +5,13 @@ use crate::args::{ExecArgs, Global};
 use crate::report::Report;
 use rt_runtime::{After, Error, Exec, Id, What};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 
 pub(super) fn exec(global: &Global, args: &ExecArgs, report: &Report) -> Result<u8, Error> {
     let what = match &args.process {
         Some(file) if !file.as_os_str().is_empty() => What::File(file.clone()),
         _ => What::Like {
-            args: args.words.clone(),
+            args: words(&args.words)?,
             cwd: args.cwd.clone(),
             env: args.env.clone(),
             terminal: args.tty,
@@ -34,6 +35,15 @@ pub(super) fn exec(global: &Global, args: &ExecArgs, report: &Report) -> Result<
         cgroups: cgroups(&args.cgroup)?,
     };
     rt_runtime::exec(&store(global)?, &request, |warning| report.warning(warning))
+}
+
+/// The plan is text, as a config is.
+fn words(words: &[OsString]) -> Result<Vec<String>, Error> {
+    let text = |word: &OsString| {
+        let problem = || Error::Usage(format!("exec: the argument {} is not UTF-8", word.display()));
+        word.to_str().map(str::to_owned).ok_or_else(problem)
+    };
+    words.iter().map(text).collect()
 }
 
 /// `PATH` for v2; `CONTROLLER[,CONTROLLER]:PATH`, repeated, for v1.

@@ -3,15 +3,18 @@
 mod completion;
 mod create;
 mod delete;
+mod events;
 mod exec;
 mod explain;
 mod features;
 mod info;
 mod kill;
 mod list;
+mod ps;
 mod run;
 mod spec;
 mod state;
+mod update;
 
 use crate::args::{CgroupManager, Command, Global, Rootless};
 use crate::report::Report;
@@ -34,6 +37,11 @@ pub(crate) fn dispatch(global: &Global, command: Command, report: &Report) -> Re
         Command::Features => features::features(),
         Command::Info(args) => info::info(&args),
         Command::Completion(args) => completion::completion(&args),
+        Command::Pause(args) => rt_runtime::pause(&store(global)?, &Id::parse(&args.id)?),
+        Command::Resume(args) => rt_runtime::resume(&store(global)?, &Id::parse(&args.id)?),
+        Command::Ps(args) => ps::ps(global, &args),
+        Command::Events(args) => events::events(global, &args),
+        Command::Update(args) => update::update(global, &args, report),
     }
     .map(|()| 0)
 }
