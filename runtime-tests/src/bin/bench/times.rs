@@ -17,7 +17,7 @@ const APART: Duration = Duration::from_millis(150);
 const MANY: usize = 100;
 
 /// What is timed, and in which order the table has it.
-const TIMED: [(&str, &str); 12] = [
+const TIMED: [(&str, &str); 16] = [
     ("basic", "run"),
     ("basic", "create"),
     ("basic", "start"),
@@ -28,6 +28,10 @@ const TIMED: [(&str, &str); 12] = [
     ("real", "delete"),
     ("real", "state"),
     ("real", "kill"),
+    ("real", "pause"),
+    ("real", "resume"),
+    ("real", "ps"),
+    ("real", "events"),
     ("real", "delete -f"),
     ("real", "list of 100"),
 ];
@@ -65,6 +69,13 @@ pub(crate) fn take(runtimes: &[Runtime], rounds: usize, measured: &mut Measured)
             runtime.must(&["start", "pause"]);
             turn.time(runtime, ("real", "state"), &["state", "pause"]);
             turn.time(runtime, ("real", "kill"), &["kill", "pause", "CONT"]);
+            turn.time(runtime, ("real", "pause"), &["pause", "pause"]);
+            turn.time(runtime, ("real", "resume"), &["resume", "pause"]);
+            turn.time(runtime, ("real", "ps"), &["ps", "--format", "json", "pause"]);
+            // Which crun does not have.
+            if runtime.name != "crun" {
+                turn.time(runtime, ("real", "events"), &["events", "--stats", "pause"]);
+            }
             turn.time(runtime, ("real", "delete -f"), &["delete", "--force", "pause"]);
         }
         if stderr().is_terminal() {
@@ -171,7 +182,7 @@ fn print(runtimes: &[Runtime], samples: &Samples) {
     println!("{:<20}{names}", "");
     for what in TIMED {
         let cell = |runtime: &Runtime| {
-            let samples = &samples[&(runtime.name, what)];
+            let Some(samples) = samples.get(&(runtime.name, what)) else { return format!("{:>32}", "-") };
             let wall = |at| part(samples.iter().map(|sample| sample.wall).collect(), at);
             let cpu = median(samples.iter().map(|sample| sample.cpu).collect());
             format!("{:>32}", format!("{:.2} ({:.2} to {:.2}), {cpu:.2}", wall(0.5), wall(0.1), wall(0.95)))
@@ -186,12 +197,16 @@ fn budget(runtimes: &[Runtime], samples: &Samples, measured: &mut Measured) {
         return skip("CPU time and crun's: there is no crun to compare with");
     };
     let medians = |name: &'static str, what, number: fn(&Sample) -> f64| {
-        median(samples[&(name, what)].iter().map(number).collect())
+        median(samples.get(&(name, what)).into_iter().flatten().map(number).collect())
     };
     println!("\nrt, in parts of {}: wall, CPU", peer.name);
     for what in TIMED {
         let wall = medians("rt", what, |sample| sample.wall) / medians(peer.name, what, |sample| sample.wall);
         let cpu = medians("rt", what, |sample| sample.cpu) / medians(peer.name, what, |sample| sample.cpu);
+        // What the peer does not have.
+        if cpu.is_nan() {
+            continue;
+        }
         println!("{:<20}{wall:>6.2}{cpu:>6.2}", format!("{} {}", what.0, what.1));
         measured.add(format!("CPU in parts of crun's: {} {}", what.0, what.1), cpu);
     }
