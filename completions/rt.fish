@@ -54,6 +54,11 @@ complete -c rt -n "__fish_rt_needs_command" -f -a "explain" -d 'Print what creat
 complete -c rt -n "__fish_rt_needs_command" -f -a "features" -d 'Print what this rt can do, as JSON'
 complete -c rt -n "__fish_rt_needs_command" -f -a "info" -d 'Print what this machine has of what rt needs'
 complete -c rt -n "__fish_rt_needs_command" -f -a "completion" -d 'Print a script that completes rt\'s command line'
+complete -c rt -n "__fish_rt_needs_command" -f -a "pause" -d 'Stop all processes of a container'
+complete -c rt -n "__fish_rt_needs_command" -f -a "resume" -d 'Let the processes of a paused container go on'
+complete -c rt -n "__fish_rt_needs_command" -f -a "ps" -d 'List the processes of a container'
+complete -c rt -n "__fish_rt_needs_command" -f -a "events" -d 'Print the statistics of a container, and when it runs out of memory'
+complete -c rt -n "__fish_rt_needs_command" -f -a "update" -d 'Change the limits of a container'
 complete -c rt -n "__fish_rt_using_subcommand create" -s b -l bundle -d 'The bundle: a directory with a config.json' -r -f -a "(__fish_complete_directories)"
 complete -c rt -n "__fish_rt_using_subcommand create" -s f -l config -d 'Another file instead of the bundle\'s config.json' -r -F
 complete -c rt -n "__fish_rt_using_subcommand create" -l console-socket -d 'Socket to send the terminal\'s master to' -r -F
@@ -119,9 +124,42 @@ complete -c rt -n "__fish_rt_using_subcommand info" -l format -d 'Format of the 
 json\t''"
 complete -c rt -n "__fish_rt_using_subcommand info" -s h -l help -d 'Print help'
 complete -c rt -n "__fish_rt_using_subcommand completion" -s h -l help -d 'Print help'
+complete -c rt -n "__fish_rt_using_subcommand pause" -s h -l help -d 'Print help'
+complete -c rt -n "__fish_rt_using_subcommand resume" -s h -l help -d 'Print help'
+complete -c rt -n "__fish_rt_using_subcommand ps" -s f -l format -d 'Format of the list' -r -f -a "table\t''
+json\t''"
+complete -c rt -n "__fish_rt_using_subcommand ps" -s h -l help -d 'Print help'
+complete -c rt -n "__fish_rt_using_subcommand events" -l interval -d 'How often to print statistics: 5s, 500ms, 1m30s' -r
+complete -c rt -n "__fish_rt_using_subcommand events" -l stats -d 'Print the statistics of this moment, once'
+complete -c rt -n "__fish_rt_using_subcommand events" -s h -l help -d 'Print help'
+complete -c rt -n "__fish_rt_using_subcommand update" -s r -l resources -d 'A file with linux.resources as JSON, or - for standard input: the other options are then ignored' -r -F
+complete -c rt -n "__fish_rt_using_subcommand update" -l blkio-weight -d 'Share of block I/O, 10 to 1000' -r
+complete -c rt -n "__fish_rt_using_subcommand update" -l cpu-period -d 'Microseconds that the quota of processor time is for' -r
+complete -c rt -n "__fish_rt_using_subcommand update" -l cpu-quota -d 'Microseconds of processor time in each period; -1 is unlimited' -r
+complete -c rt -n "__fish_rt_using_subcommand update" -l cpu-burst -d 'Microseconds of processor time that may be saved up' -r
+complete -c rt -n "__fish_rt_using_subcommand update" -l cpu-share -d 'Share of processor time, 2 to 262144' -r
+complete -c rt -n "__fish_rt_using_subcommand update" -l cpu-rt-period -d 'Microseconds that the quota of real-time scheduling is for' -r
+complete -c rt -n "__fish_rt_using_subcommand update" -l cpu-rt-runtime -d 'Microseconds of real-time scheduling in each period' -r
+complete -c rt -n "__fish_rt_using_subcommand update" -l cpu-idle -d '1: run only when nobody else wants to (SCHED_IDLE)' -r
+complete -c rt -n "__fish_rt_using_subcommand update" -l cpuset-cpus -d 'Processors to use: 0-2,4' -r
+complete -c rt -n "__fish_rt_using_subcommand update" -l cpuset-mems -d 'Memory nodes to use: 0-2,4' -r
+complete -c rt -n "__fish_rt_using_subcommand update" -l memory -d 'Bytes of memory, or 100k, 64M, 1.5g; -1 is unlimited' -r
+complete -c rt -n "__fish_rt_using_subcommand update" -l memory-reservation -d 'Bytes of memory that are kept for it' -r
+complete -c rt -n "__fish_rt_using_subcommand update" -l memory-swap -d 'Bytes of memory and swap together; -1 is unlimited' -r
+complete -c rt -n "__fish_rt_using_subcommand update" -l kernel-memory -d 'No effect: the kernel has no such limit any more' -r
+complete -c rt -n "__fish_rt_using_subcommand update" -l kernel-memory-tcp -d 'No effect: the kernel has no such limit any more' -r
+complete -c rt -n "__fish_rt_using_subcommand update" -l pids-limit -d 'Tasks at most; -1 is unlimited' -r
+complete -c rt -n "__fish_rt_using_subcommand update" -l l3-cache-schema -d 'Intel RDT: refused, because this version of rt has no cache allocation' -r
+complete -c rt -n "__fish_rt_using_subcommand update" -l mem-bw-schema -d 'Intel RDT: refused, because this version of rt has no bandwidth allocation' -r
+complete -c rt -n "__fish_rt_using_subcommand update" -s h -l help -d 'Print help'
 complete -c rt -n "__fish_rt_using_subcommand start" -f -a "(rt list --quiet 2>/dev/null)"
 complete -c rt -n "__fish_rt_using_subcommand exec" -f -a "(rt list --quiet 2>/dev/null)"
 complete -c rt -n "__fish_rt_using_subcommand state" -f -a "(rt list --quiet 2>/dev/null)"
 complete -c rt -n "__fish_rt_using_subcommand kill" -f -a "(rt list --quiet 2>/dev/null)"
 complete -c rt -n "__fish_rt_using_subcommand delete" -f -a "(rt list --quiet 2>/dev/null)"
 complete -c rt -n "__fish_rt_using_subcommand completion" -f -a "bash zsh fish"
+complete -c rt -n "__fish_rt_using_subcommand pause" -f -a "(rt list --quiet 2>/dev/null)"
+complete -c rt -n "__fish_rt_using_subcommand resume" -f -a "(rt list --quiet 2>/dev/null)"
+complete -c rt -n "__fish_rt_using_subcommand ps" -f -a "(rt list --quiet 2>/dev/null)"
+complete -c rt -n "__fish_rt_using_subcommand events" -f -a "(rt list --quiet 2>/dev/null)"
+complete -c rt -n "__fish_rt_using_subcommand update" -f -a "(rt list --quiet 2>/dev/null)"
