@@ -41,18 +41,6 @@ pub(crate) fn sysctl(hands: &Hands, proc: u8, file: Text<'_>, value: Text<'_>) -
     write(hands, proc, &[b"sys/", file.bytes()], value.bytes())
 }
 
-pub(crate) fn oom_score(hands: &Hands, proc: u8, value: i32) -> Done {
-    let mut digits = [0u8; 12];
-    match write(hands, proc, &[b"self/oom_score_adj"], decimal(value, &mut digits)) {
-        // Lower than it was needs CAP_SYS_RESOURCE: the container is a likelier victim than asked for.
-        Err(Failure { errno: errno @ (Errno::ACCESS | Errno::PERM), .. }) => {
-            hands.warn(errno, 0);
-            Ok(())
-        }
-        done => done,
-    }
-}
-
 #[inline(never)]
 pub(crate) fn apparmor(hands: &Hands, proc: u8, profile: Text<'_>) -> Done {
     let mut command = Buffer::new();
@@ -68,39 +56,4 @@ pub(crate) fn apparmor(hands: &Hands, proc: u8, profile: Text<'_>) -> Done {
 
 pub(crate) fn selinux(hands: &Hands, proc: u8, label: Text<'_>) -> Done {
     write(hands, proc, &[b"self/attr/exec"], label.bytes())
-}
-
-/// `value` in decimal, at the end of `digits`.
-fn decimal(value: i32, digits: &mut [u8; 12]) -> &[u8] {
-    let mut rest = value.unsigned_abs();
-    let mut at = digits.len();
-    loop {
-        at = at.saturating_sub(1);
-        if let Some(digit) = digits.get_mut(at) {
-            *digit = b'0'.saturating_add(u8::try_from(rest.wrapping_rem(10)).unwrap_or(0));
-        }
-        rest = rest.wrapping_div(10);
-        if rest == 0 {
-            break;
-        }
-    }
-    if value < 0 {
-        at = at.saturating_sub(1);
-        if let Some(sign) = digits.get_mut(at) {
-            *sign = b'-';
-        }
-    }
-    digits.get(at..).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::decimal;
-
-    #[test]
-    fn numbers_are_written_as_the_kernel_reads_them() {
-        for (value, text) in [(0, "0"), (-1000, "-1000"), (1000, "1000"), (i32::MIN, "-2147483648"), (7, "7")] {
-            assert_eq!(decimal(value, &mut [0; 12]), text.as_bytes());
-        }
-    }
 }

@@ -52,6 +52,7 @@ fn start(args: Texts<'_>, env: Texts<'_>, search: Text<'_>, home: Text<'_>) -> R
             stdio: None,
             keep: &[],
             ignored: 0,
+            oom_score: &[],
             carry_capabilities: false,
         });
         match child {

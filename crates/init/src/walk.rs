@@ -99,7 +99,6 @@ fn apply(step: Step<'static>, hands: &mut Hands) -> Done {
         Step::Domainname { name } => rustix::system::setdomainname(name.bytes())?,
         Step::LoopbackUp {} => net::loopback_up()?,
         Step::Limit { limit } => identity::limit(hands, limit)?,
-        Step::OomScore { proc, value } => procfs::oom_score(hands, proc, value)?,
         Step::ExecLabel { proc, kind: LabelKind::AppArmor, label } => procfs::apparmor(hands, proc, label)?,
         Step::ExecLabel { proc, kind: LabelKind::Selinux, label } => procfs::selinux(hands, proc, label)?,
         Step::Personality { persona } => rt_sys::sched::set_personality(persona)?,

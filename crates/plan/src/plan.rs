@@ -70,6 +70,9 @@ pub struct Spawn {
     pub processors: Option<Vec<u8>>,
     /// A new time namespace, with these lines for its `timens_offsets`.
     pub time: Option<String>,
+    /// The child's oom_score_adj, written to the host's procfs before it executes init: later it would need a procfs of
+    /// the container's. One that may not be lowered is a warning.
+    pub oom_score_adj: Option<i32>,
     /// What init inherits, in the order in which steps count them.
     pub inherited: Vec<Join>,
 }
@@ -134,6 +137,7 @@ impl Spawn {
 /// What the config asks for and nobody, or not this host, can give.
 pub fn create(spec: &Spec<'_>, host: &Host, request: &Request) -> Result<Plan, Error> {
     let mut spawn = namespaces::spawn(spec, host);
+    spawn.oom_score_adj = spec.process.as_ref().and_then(|process| process.oom_score_adj);
     let mut steps = Steps::new();
     let mut warnings = Vec::new();
     let root = rootfs::path(spec, &request.bundle);
@@ -170,7 +174,7 @@ pub fn create(spec: &Spec<'_>, host: &Host, request: &Request) -> Result<Plan, E
 /// # Errors
 /// What the process asks for and nobody, or not this host, can give.
 pub fn exec(kept: &Kept<'_>, process: &Process<'_>, host: &Host, request: &Request) -> Result<Plan, Error> {
-    let mut spawn = Spawn::default();
+    let mut spawn = Spawn { oom_score_adj: process.oom_score_adj, ..Spawn::default() };
     let mut steps = Steps::new();
     let mut warnings = Vec::new();
 

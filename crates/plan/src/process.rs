@@ -51,14 +51,11 @@ pub(crate) fn prepare(
         let file: String = crate::spec::dotted(name).chars().map(swap).collect();
         steps.push(Step::Sysctl { proc, file: file.as_str().into(), value: (&**value).into() });
     }
-    if let Some(value) = process.oom_score_adj {
-        steps.push(Step::OomScore { proc, value });
-    }
     Ok(())
 }
 
 fn writes_to_proc(process: &Process<'_>) -> bool {
-    process.oom_score_adj.is_some() || !process.apparmor_profile.is_empty() || !process.selinux_label.is_empty()
+    !process.apparmor_profile.is_empty() || !process.selinux_label.is_empty()
 }
 
 /// The same for `exec`: a procfs of its own, if it has something to write there.
@@ -69,9 +66,6 @@ pub(crate) fn write_to_proc(process: &Process<'_>, host: &Host, steps: &mut Step
     }
     let hold = 1;
     steps.push(Step::OpenProc { hold });
-    if let Some(value) = process.oom_score_adj {
-        steps.push(Step::OomScore { proc: hold, value });
-    }
     Ok(Some(hold))
 }
 

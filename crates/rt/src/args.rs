@@ -99,45 +99,62 @@ pub(crate) enum Command {
     Update(Box<UpdateArgs>),
 }
 
-/// The whole command line. What a command takes is only built when it is the one: clap's objects for all of them would
-/// be a tenth of rt's memory.
+/// A command, its summary, and what it takes.
+type Entry = (&'static str, &'static str, fn(clap::Command) -> clap::Command);
+
+const COMMANDS: [Entry; 18] = [
+    ("create", "Make a container: everything but its program, which waits for start", CreateArgs::augment_args),
+    ("start", "Let the program of a created container run", One::augment_args),
+    ("run", "Create a container, run its program, wait for its end", RunArgs::augment_args),
+    ("exec", "Run one more process in a container", ExecArgs::augment_args),
+    ("state", "Print the state of a container as JSON", One::augment_args),
+    ("kill", "Send a signal to a container", KillArgs::augment_args),
+    ("delete", "Remove a container that has stopped", DeleteArgs::augment_args),
+    ("list", "List containers", ListArgs::augment_args),
+    ("spec", "Write an example config.json", SpecArgs::augment_args),
+    ("explain", "Print what create would do, step by step, without doing it", ExplainArgs::augment_args),
+    ("features", "Print what this rt can do, as JSON", |command| command),
+    ("info", "Print what this machine has of what rt needs", InfoArgs::augment_args),
+    ("completion", "Print a script that completes rt's command line", CompletionArgs::augment_args),
+    ("pause", "Stop all processes of a container", One::augment_args),
+    ("resume", "Let the processes of a paused container go on", One::augment_args),
+    ("ps", "List the processes of a container", PsArgs::augment_args),
+    ("events", "Print the statistics of a container, and when it runs out of memory", EventsArgs::augment_args),
+    ("update", "Change the limits of a container", UpdateArgs::augment_args),
+];
+
+/// The whole command line.
 pub(crate) fn command_line() -> clap::Command {
-    let command = |name: &'static str, about: &'static str, arguments: fn(clap::Command) -> clap::Command| {
-        clap::Command::new(name).about(about).args_override_self(true).defer(arguments)
-    };
+    line_with(&COMMANDS)
+}
+
+/// The command line with these commands, or the one that was typed: clap's objects for all of them would be a tenth of
+/// rt's memory, and of its time.
+fn line_with(commands: &'static [Entry]) -> clap::Command {
     let rt = clap::Command::new("rt")
         .about("Create and run containers from OCI bundles")
         .subcommand_required(true)
         .disable_version_flag(true)
         .args_override_self(true);
-    Global::augment_args(rt).subcommands([
-        command(
-            "create",
-            "Make a container: everything but its program, which waits for start",
-            CreateArgs::augment_args,
-        ),
-        command("start", "Let the program of a created container run", One::augment_args),
-        command("run", "Create a container, run its program, wait for its end", RunArgs::augment_args),
-        command("exec", "Run one more process in a container", ExecArgs::augment_args),
-        command("state", "Print the state of a container as JSON", One::augment_args),
-        command("kill", "Send a signal to a container", KillArgs::augment_args),
-        command("delete", "Remove a container that has stopped", DeleteArgs::augment_args),
-        command("list", "List containers", ListArgs::augment_args),
-        command("spec", "Write an example config.json", SpecArgs::augment_args),
-        command("explain", "Print what create would do, step by step, without doing it", ExplainArgs::augment_args),
-        command("features", "Print what this rt can do, as JSON", |command| command),
-        command("info", "Print what this machine has of what rt needs", InfoArgs::augment_args),
-        command("completion", "Print a script that completes rt's command line", CompletionArgs::augment_args),
-        command("pause", "Stop all processes of a container", One::augment_args),
-        command("resume", "Let the processes of a paused container go on", One::augment_args),
-        command("ps", "List the processes of a container", PsArgs::augment_args),
-        command(
-            "events",
-            "Print the statistics of a container, and when it runs out of memory",
-            EventsArgs::augment_args,
-        ),
-        command("update", "Change the limits of a container", UpdateArgs::augment_args),
-    ])
+    Global::augment_args(rt).subcommands(commands.iter().map(|(name, about, arguments)| {
+        clap::Command::new(*name).about(*about).args_override_self(true).defer(*arguments)
+    }))
+}
+
+/// The command among the words, and where it stands: the first that is no option and no option's value.
+fn typed(words: &[OsString]) -> Option<(usize, &'static [Entry])> {
+    let mut at = 1;
+    loop {
+        let word = words.get(at)?.to_str()?;
+        if word == "--" {
+            return None;
+        }
+        if !word.starts_with('-') {
+            let index = COMMANDS.iter().position(|(name, _, _)| *name == word)?;
+            return Some((at, COMMANDS.get(index..=index)?));
+        }
+        at += if takes_next(word) { 2 } else { 1 };
+    }
 }
 
 impl Command {
@@ -573,16 +590,14 @@ fn refusal(error: &clap::Error, command: Option<&str>) -> Refusal {
 
 /// Parse a command line.
 pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Invocation, Refusal> {
-    let mut command = command_line();
     let mut words: Vec<OsString> = words.collect();
-    if wants_version(&words) {
+    let typed = typed(&words);
+    if wants_version(&words, typed.map(|(at, _)| at)) {
         return Err(Refusal::Answer(version(words.first())));
     }
-    let named = words
-        .iter()
-        .find_map(|word| command.find_subcommand(word.to_str()?))
-        .map(|command| command.get_name().to_owned());
-    let program = program(&words, named.as_deref());
+    let mut command = typed.map_or_else(command_line, |(_, command)| line_with(command));
+    let named = typed.and_then(|(_, command)| command.first()).map(|(name, _, _)| *name);
+    let program = typed.filter(|_| matches!(named, Some("exec" | "ps"))).and_then(|(at, _)| program(&words, at));
     let rest = program.map(|at| words.split_off(at)).unwrap_or_default();
     // After `--` there is no option either.
     let options = program.or_else(|| words.iter().position(|word| word == "--")).unwrap_or(words.len());
@@ -591,7 +606,7 @@ pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Invocation,
             *word = long;
         }
     }
-    let matches = command.try_get_matches_from_mut(words).map_err(|error| refusal(&error, named.as_deref()))?;
+    let matches = command.try_get_matches_from_mut(words).map_err(|error| refusal(&error, named))?;
     let understood = Global::from_arg_matches(&matches)
         .and_then(|global| Ok(Invocation { global, command: Command::from_matches(&matches)? }))
         .map(|mut invocation| {
@@ -603,31 +618,23 @@ pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Invocation,
             }
             invocation
         });
-    understood.map_err(|error| refusal(&error, named.as_deref()))
+    understood.map_err(|error| refusal(&error, named))
 }
 
-/// Where words begin that are another program's: with `exec` and `ps` behind the container's name.
-fn program(words: &[OsString], command: Option<&str>) -> Option<usize> {
-    if !matches!(command, Some("exec" | "ps")) {
-        return None;
-    }
-    let mut names = 0;
-    let mut at = 1;
-    while let Some(word) = words.get(at).map(|word| word.to_str().unwrap_or_default()) {
-        at += 1;
-        if !word.starts_with('-') || word == "-" {
-            names += 1;
-            if names == 2 {
-                // The command was the first.
-                return Some(at);
-            }
-        } else if word == "--" {
+/// Where words begin that are another program's: behind the container's name, the next that is no option and no
+/// option's value after the command.
+fn program(words: &[OsString], command: usize) -> Option<usize> {
+    let mut at = command + 1;
+    loop {
+        let word = words.get(at)?.to_str().unwrap_or_default();
+        if word == "--" {
             return None;
-        } else if takes_next(word) {
-            at += 1;
         }
+        if !word.starts_with('-') || word == "-" {
+            return Some(at + 1);
+        }
+        at += if takes_next(word) { 2 } else { 1 };
     }
-    None
 }
 
 /// Options of exec, of ps, and of every command, that have a value in the next word. A test compares it with the definitions, which
@@ -675,13 +682,9 @@ fn single_dash(word: &OsString) -> Option<OsString> {
 }
 
 /// `-v` before any command: after one it is the command's to refuse.
-fn wants_version(words: &[OsString]) -> bool {
+fn wants_version(words: &[OsString], command: Option<usize>) -> bool {
     let version = |word: &OsString| matches!(word.to_str(), Some("-v" | "--version" | "-version"));
-    let Some(at) = words.iter().skip(1).position(version) else { return false };
-    let line = command_line();
-    let command =
-        |word: &OsString| word == "--" || word.to_str().is_some_and(|word| line.find_subcommand(word).is_some());
-    !words.iter().skip(1).take(at).any(command)
+    words.iter().take(command.unwrap_or(words.len())).skip(1).take_while(|word| *word != "--").any(version)
 }
 
 /// Engines read the first line, and some take only runc's name: so that is what rt says where it stands in for it.

@@ -24,6 +24,8 @@ pub(crate) struct Child {
     socket: OwnedFd,
     /// What its hooks read, empty until [`Child::tell`].
     states: Vec<(&'static str, OwnedFd)>,
+    /// Why it does not have its oom_score_adj.
+    unscored: Option<Errno>,
 }
 
 impl Child {
@@ -47,6 +49,7 @@ impl Child {
         keep.extend(given.listener);
         keep.extend(borrowed);
 
+        let oom_score = plan.spawn.oom_score_adj.map(|score| score.to_string()).unwrap_or_default();
         let entered = enter(&plan.spawn, given.process)?;
         let child = spawn(&Spawn {
             namespaces: plan.spawn.namespaces,
@@ -59,6 +62,7 @@ impl Child {
             stdio: None,
             keep: &keep,
             ignored: host.ignored_signals,
+            oom_score: oom_score.as_bytes(),
             carry_capabilities: host.uid != 0,
         });
         drop(entered);
@@ -66,7 +70,8 @@ impl Child {
         match child {
             Ok(child) => {
                 let states = states(plan, inherited);
-                Ok(Self { pid: child.pid, pidfd: Some(child.pidfd), socket: ours, states })
+                let unscored = child.oom_score.err();
+                Ok(Self { pid: child.pid, pidfd: Some(child.pidfd), socket: ours, states, unscored })
             }
             Err(Failure::Clone(errno)) => Err(Error::NotBorn { attempt: not_born(errno, plan), errno }),
             Err(Failure::Exec(errno)) => Err(Error::Call { attempt: "execute init in the container", errno }),
@@ -74,22 +79,26 @@ impl Child {
     }
 
     /// Listen until init waits for the hooks of the host's side.
-    pub(crate) fn until_hooks(&self, plan: &Plan, warn: impl FnMut(String)) -> Result<(), Error> {
+    pub(crate) fn until_hooks(&mut self, plan: &Plan, warn: impl FnMut(String)) -> Result<(), Error> {
         self.until(plan, Some(Report::Hooks), warn)
     }
 
     /// Listen until init is ready. Warnings go to `warn`.
-    pub(crate) fn until_ready(&self, plan: &Plan, warn: impl FnMut(String)) -> Result<(), Error> {
+    pub(crate) fn until_ready(&mut self, plan: &Plan, warn: impl FnMut(String)) -> Result<(), Error> {
         self.until(plan, Some(Report::Ready), warn)
     }
 
     /// Listen until init has become the program. Only for one that waits for nobody.
-    pub(crate) fn until_running(&self, plan: &Plan, warn: impl FnMut(String)) -> Result<(), Error> {
+    pub(crate) fn until_running(&mut self, plan: &Plan, warn: impl FnMut(String)) -> Result<(), Error> {
         self.until(plan, None, warn)
     }
 
     /// Listen until `wanted` is said; nothing is said by one that has become the program.
-    fn until(&self, plan: &Plan, wanted: Option<Report>, mut warn: impl FnMut(String)) -> Result<(), Error> {
+    fn until(&mut self, plan: &Plan, wanted: Option<Report>, mut warn: impl FnMut(String)) -> Result<(), Error> {
+        if let (Some(errno), Some(score)) = (self.unscored.take(), plan.spawn.oom_score_adj) {
+            let words = rt_plan::words(errno.raw_os_error());
+            warn(format!("set oom_score_adj to {score}: {words}; going on without"));
+        }
         let mut bytes = [0u8; Report::LONGEST];
         loop {
             let (report, said) = self.hear(&mut bytes)?;

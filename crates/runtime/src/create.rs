@@ -149,7 +149,7 @@ fn walk(
     // Declared before `child`, so undone after it: nobody mounts any more then.
     let mounts = Mounts { root: plan.rootfs.clone(), made: record.rt.mounts };
     let given = Given { listener: listener.as_ref().map(AsFd::as_fd), terminal: terminal.theirs(), ..Given::default() };
-    let child = Child::spawn(&plan, &host, cgroup.birth(), &given).map_err(|error| match error {
+    let mut child = Child::spawn(&plan, &host, cgroup.birth(), &given).map_err(|error| match error {
         Error::NotBorn { errno: errno @ (Errno::BUSY | Errno::OPNOTSUPP), .. } if cgroup.birth().into.is_some() => {
             cgroup.unborn(errno).into()
         }

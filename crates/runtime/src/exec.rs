@@ -160,7 +160,7 @@ fn begin(
     if !detached {
         foreground::block_signals()?;
     }
-    let child = match Child::spawn(&plan, &host, &birth, &given) {
+    let mut child = match Child::spawn(&plan, &host, &birth, &given) {
         // Nobody can be beside the children of a cgroup that was delegated: join the container's process.
         Err(Error::NotBorn { errno: Errno::BUSY, .. }) if birth.into.is_some() && request.cgroups.is_empty() => {
             let beside = Birth { into: Some(current_cgroup(record)?), tasks: birth.tasks };
@@ -168,11 +168,11 @@ fn begin(
         }
         child => child?,
     };
-    running(&child, &plan, say)?;
+    running(&mut child, &plan, say)?;
     Ok((child, holder, raw))
 }
 
-fn running(child: &Child, plan: &Plan, say: &impl Fn(&str)) -> Result<(), Error> {
+fn running(child: &mut Child, plan: &Plan, say: &impl Fn(&str)) -> Result<(), Error> {
     plan.warnings.iter().for_each(|warning| say(warning));
     child.until_running(plan, |warning| say(&warning))
 }

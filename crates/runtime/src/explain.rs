@@ -75,6 +75,9 @@ fn around(plan: &Plan) -> Vec<String> {
         let with = if offsets.is_empty() { String::new() } else { format!(" with offsets {offsets}") };
         around.push(format!("make a time namespace{with} for the clone, and come back"));
     }
+    if let Some(score) = plan.spawn.oom_score_adj {
+        around.push(format!("the child sets its oom_score_adj to {score} before it executes init"));
+    }
     if plan.mounts_stay {
         around.push(format!("unmount {} when the container is deleted: it has no mount namespace", plan.rootfs));
     }

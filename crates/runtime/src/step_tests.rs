@@ -560,6 +560,7 @@ impl Init {
             stdio: None,
             keep: &keep,
             ignored: 0,
+            oom_score: &[],
             carry_capabilities: namespaces & Namespace::User.flag() != 0,
         });
         let child = child.unwrap_or_else(|failure| panic!("init can't be born: {failure:?}"));

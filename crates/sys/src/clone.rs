@@ -14,6 +14,7 @@ use linux_raw_sys::general::{
     __NR_clone3, CLONE_CLEAR_SIGHAND, CLONE_INTO_CGROUP, CLONE_PIDFD, CLONE_VFORK, CLONE_VM, SIGCHLD, clone_args,
 };
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::process::Pid;
 use rustix::thread::{
@@ -42,6 +43,8 @@ pub struct Spawn<'a> {
     pub keep: &'a [BorrowedFd<'a>],
     /// Signals that this process ignores (bit 0 is signal 1), which the child is not to inherit.
     pub ignored: u64,
+    /// Its oom_score_adj, in decimal, written through the caller's /proc; empty: the caller's.
+    pub oom_score: &'a [u8],
     /// Whether the child's capabilities have to be carried over the exec: so for a user that is not root in
     /// the new program's eyes, which is everybody while a user namespace has no id map yet.
     pub carry_capabilities: bool,
@@ -73,6 +76,8 @@ pub struct Child {
     pub pid: Pid,
     /// Itself: unlike the number never somebody else.
     pub pidfd: OwnedFd,
+    /// Why it does not have the oom_score_adj that was asked for: only CAP_SYS_RESOURCE may lower it.
+    pub oom_score: Result<(), Errno>,
 }
 
 /// What went wrong, and where.
@@ -88,6 +93,7 @@ pub enum Failure {
 struct Shared<'a> {
     spawn: &'a Spawn<'a>,
     errno: Cell<i32>,
+    oom_score: Cell<i32>,
 }
 
 /// Three small frames deep. Every page of it is touched by the probe of the frame it stands in.
@@ -100,7 +106,7 @@ struct Stack(#[allow(dead_code)] [MaybeUninit<u8>; STACK]);
 /// Start the child. Returns when it has executed its program, or failed to.
 pub fn spawn(spawn: &Spawn<'_>) -> Result<Child, Failure> {
     let mut stack = Stack([MaybeUninit::uninit(); STACK]);
-    let shared = Shared { spawn, errno: Cell::new(0) };
+    let shared = Shared { spawn, errno: Cell::new(0), oom_score: Cell::new(0) };
     let mut pidfd = -1i32;
     let mut flags = u64::from(spawn.namespaces) | u64::from(CLONE_VM | CLONE_VFORK | CLONE_PIDFD) | CLONE_CLEAR_SIGHAND;
     if spawn.cgroup.is_some() {
@@ -125,7 +131,13 @@ pub fn spawn(spawn: &Spawn<'_>) -> Result<Child, Failure> {
     // SAFETY: the kernel wrote a fresh descriptor into `pidfd` and nobody else has it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     match shared.errno.get() {
-        0 => Ok(Child { pid, pidfd }),
+        0 => {
+            let oom_score = match shared.oom_score.get() {
+                0 => Ok(()),
+                errno => Err(Errno::from_raw_os_error(errno)),
+            };
+            Ok(Child { pid, pidfd, oom_score })
+        }
         errno => {
             let _ = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty());
             Err(Failure::Exec(Errno::from_raw_os_error(errno)))
@@ -138,6 +150,9 @@ extern "C" fn child(shared: *const ()) -> ! {
     // SAFETY: `spawn` passed a `Shared` that outlives us.
     let shared = unsafe { &*shared.cast::<Shared<'_>>() };
     let spawn = shared.spawn;
+    if let Err(errno) = set_oom_score(spawn.oom_score) {
+        shared.oom_score.set(errno.raw_os_error());
+    }
     let errno = match prepare(spawn) {
         Ok(()) => match spawn.program {
             Program::File(file) => execve_fd(file, spawn.args, spawn.env),
@@ -179,6 +194,18 @@ fn prepare(spawn: &Spawn<'_>) -> Result<(), Errno> {
         fd::keep_over_exec(*fd)?;
     }
     if spawn.carry_capabilities { carry_capabilities() } else { Ok(()) }
+}
+
+/// In procfs a process that shares its memory by CLONE_VFORK has a score of its own: proc(5), fs/proc/base.c.
+fn set_oom_score(score: &[u8]) -> Result<(), Errno> {
+    if score.is_empty() {
+        return Ok(());
+    }
+    let file = openat(CWD, c"/proc/self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let written = rustix::io::write(&file, score).map(drop);
+    // The exec closes it.
+    core::mem::forget(file);
+    written
 }
 
 /// Raise every capability we have as inheritable and ambient: the only kind that survives the exec of a program

@@ -77,7 +77,6 @@ impl Display for Step<'_> {
             Self::Domainname { name } => write!(f, "set the domain name {name}"),
             Self::LoopbackUp {} => f.write_str("bring the loopback interface up"),
             Self::Limit { limit } => write!(f, "set {limit}"),
-            Self::OomScore { value, .. } => write!(f, "set oom_score_adj to {value}"),
             Self::ExecLabel { kind, label, .. } => write!(f, "set the {kind} {label}"),
             Self::Personality { persona } => write!(f, "set the personality {persona:#x}"),
             Self::Schedule { scheduler } => write!(f, "set the scheduling policy {}", scheduler.policy),

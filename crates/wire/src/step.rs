@@ -93,8 +93,6 @@ message! {
         LoopbackUp {},
         /// setrlimit(2). What can't be raised gets the nearest value and a warning. Before the user changes.
         Limit { limit: Rlimit, },
-        /// oom_score_adj through the held procfs. What may not be lowered is a warning.
-        OomScore { proc: u8, value: i32, },
         /// The label for the next exec: AppArmor's or SELinux's, through the held procfs.
         ExecLabel { proc: u8, kind: LabelKind, label: Text<'a>, },
         /// personality(2).

@@ -325,6 +325,7 @@ fn spawn(plan: &Plan) -> Vec<String> {
         Pids::Path(path) => format!("around the clone: in the pid namespace {path}"),
         Pids::Container => "around the clone: in the container's pid namespace".to_owned(),
     }));
+    lines.extend(plan.spawn.oom_score_adj.iter().map(|score| format!("born with oom_score_adj {score}")));
     lines.extend(plan.spawn.processors.iter().map(|mask| format!("around the clone: on the processors {mask:?}")));
     lines.extend(
         plan.spawn.time.iter().map(|offsets| format!("around the clone: in a new time namespace, offsets {offsets:?}")),

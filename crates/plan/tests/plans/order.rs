@@ -69,7 +69,7 @@ fn the_plans_have_nearly_every_step() {
     let kinds: BTreeSet<_> =
         steps.filter_map(|step| format!("{step:?}").split(' ').next().map(str::to_owned)).collect();
     // Else what is said below is said of little.
-    assert!(kinds.len() >= 54, "{kinds:?}");
+    assert!(kinds.len() >= 53, "{kinds:?}");
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn nothing_is_made_in_a_root_that_is_read_only() {
 
 #[test]
 fn parameters_are_set_before_procfs_is_masked() {
-    every_plan(|plan, _| assert_before(plan, is!(Sysctl | OomScore), is!(MaskPath | ReadOnlyPath | ReadOnlyRoot)));
+    every_plan(|plan, _| assert_before(plan, is!(Sysctl), is!(MaskPath | ReadOnlyPath | ReadOnlyRoot)));
 }
 
 #[test]
@@ -215,7 +215,6 @@ fn rights_are_given_up_in_the_order_in_which_they_are_needed() {
             | Terminal
             | Console
             | Limit
-            | OomScore
             | Schedule
             | IoPriority
             | OwnStdio);
@@ -308,7 +307,7 @@ fn nothing_is_looked_up_from_what_is_not_held_yet() {
             }
             match step {
                 Step::Mount { hold, .. } | Step::OpenProc { hold } if hold != 0 => held.push(hold),
-                Step::Sysctl { proc, .. } | Step::OomScore { proc, .. } | Step::ExecLabel { proc, .. } => {
+                Step::Sysctl { proc, .. } | Step::ExecLabel { proc, .. } => {
                     assert!(held.contains(&proc), "{step}: {proc} is not held");
                 }
                 _ => {}
