@@ -80,6 +80,8 @@ pub(crate) fn attend(mut attended: Attended<'_>) -> Result<u8, Error> {
             Some(caught) => drop(signal::send(attended.pidfd, i32::from(caught))),
         }
     };
+    // Its last words, if it ended before we could listen.
+    drop(attended.notify.take().and_then(Notify::forward));
     if let Some(relay) = relay {
         relay.finish()?;
     }
