@@ -8,7 +8,8 @@ use std::{
 };
 
 use runtime_tests::{
-    Call, Console, ConsoleSocket, Container, Running, Terminal, differs, is_runc, mount_at, wait_until,
+    Call, Console, ConsoleSocket, Container, Running, Terminal, differs, is_runc, mount_at, old_runc, require,
+    wait_until,
 };
 use rustix::{
     process::Signal,
@@ -369,6 +370,15 @@ fn size_in_process_json_counts() {
 }
 
 // ---- refused ----
+
+/// The connection to the engine takes a number too, and must not be taken for the caller's.
+#[test]
+fn console_socket_is_not_a_descriptor_to_preserve() {
+    let (container, _socket) = with_socket("preserve");
+    let container = container.option("--preserve-fds=1").args(["true"]);
+    require!(!old_runc(), "this runc does not look whether a preserved descriptor is open");
+    container.create().refused().says("3");
+}
 
 #[test]
 fn detached_without_a_console_socket_is_refused() {

@@ -69,10 +69,19 @@ impl Create {
 /// # Errors
 /// Every kind. Nothing is left behind then.
 pub fn create(store: &Store, request: &Create) -> Result<Vec<String>, Error> {
+    let preserved = descriptors(request.preserve, from_systemd())?;
     let bundle = Bundle::open(&request.bundle, request.config.as_deref())?;
     let spec = Spec::parse(&bundle.config)?;
     let terminal = Holder::choose(wants_terminal(&spec), request.console_socket.as_deref(), true)?;
-    make(store, request, &bundle, &spec, Wait::Start, &terminal).map(|made| made.warnings)
+    let source = Source { bundle: &bundle, spec: &spec, preserved };
+    make(store, request, &source, Wait::Start, &terminal).map(|made| made.warnings)
+}
+
+/// What a container is made of.
+pub(crate) struct Source<'a> {
+    pub(crate) bundle: &'a Bundle,
+    pub(crate) spec: &'a Spec<'a>,
+    pub(crate) preserved: Preserved,
 }
 
 /// Whether the process asks for a terminal.
@@ -94,15 +103,14 @@ pub(crate) struct Made {
 pub(crate) fn make(
     store: &Store,
     request: &Create,
-    bundle: &Bundle,
-    spec: &Spec<'_>,
+    source: &Source<'_>,
     wait: Wait,
     terminal: &Holder,
 ) -> Result<Made, Error> {
     let mut begun = None;
-    let made = walk(store, request, bundle, spec, wait, terminal, &mut begun);
+    let made = walk(store, request, source, wait, terminal, &mut begun);
     if let (Err(_), Some(record)) = (&made, begun) {
-        hooks::run_all("poststop", &spec.hooks.poststop, &record, |error| log::warn!("{error}"));
+        hooks::run_all("poststop", &source.spec.hooks.poststop, &record, |error| log::warn!("{error}"));
     }
     made
 }
@@ -112,13 +120,12 @@ pub(crate) fn make(
 fn walk(
     store: &Store,
     request: &Create,
-    bundle: &Bundle,
-    spec: &Spec<'_>,
+    source: &Source<'_>,
     wait: Wait,
     terminal: &Holder,
     begun: &mut Option<Record>,
 ) -> Result<Made, Error> {
-    let preserved = descriptors(request.preserve, from_systemd())?;
+    let Source { bundle, spec, preserved } = source;
     let (host, layout, place) = facts(spec, request)?;
     let mut asked = request.of_plan(bundle, wait);
     asked.preserved = preserved.all;
@@ -256,13 +263,14 @@ pub(crate) struct Preserved {
 }
 
 /// How many sockets systemd has given to us: sd_listen_fds(3). Those of another process are not ours to pass on.
-fn from_systemd() -> u32 {
+pub(crate) fn from_systemd() -> u32 {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u32>().ok());
-    let own = rustix::process::getpid().as_raw_nonzero().get().unsigned_abs();
-    number("LISTEN_FDS").filter(|_| number("LISTEN_PID") == Some(own)).unwrap_or(0)
+    let own = || rustix::process::getpid().as_raw_nonzero().get().unsigned_abs();
+    number("LISTEN_FDS").filter(|_| number("LISTEN_PID").is_some_and(|process| process == own())).unwrap_or(0)
 }
 
-/// Systemd's sockets first, then those of `--preserve-fds`; each must be there. All others go no further than here.
+/// Systemd's sockets first, then those of `--preserve-fds`; each must be there. All others go no further than here. Before
+/// anything is opened, which could take their numbers.
 pub(crate) fn descriptors(preserve: u32, listen: u32) -> Result<Preserved, Error> {
     let all = preserve.saturating_add(listen);
     if all > 1024 {

@@ -80,7 +80,6 @@ pub enum What {
 /// # Errors
 /// [`Error::Forbidden`] in runc's words where the container is not running; every other kind. Nothing is left behind.
 pub fn exec(store: &Store, request: &Exec, say: impl Fn(&str)) -> Result<u8, Error> {
-    // Before anything is opened, which could take their numbers.
     let preserved = descriptors(request.preserve, 0)?;
     let container = store.find(&request.id)?;
     let observed = observe(&container)?;

@@ -1,7 +1,7 @@
 //! `run`: create and start in one, without anybody to wait for; in the foreground until the program has ended.
 
 use crate::bundle::Bundle;
-use crate::create::{Made, make, wants_terminal};
+use crate::create::{Made, Source, descriptors, from_systemd, make, wants_terminal};
 use crate::delete::{clear, kill_and_wait};
 use crate::foreground::{self, Attended, attend};
 use crate::notify::Notify;
@@ -74,6 +74,7 @@ fn begin(
     detached: bool,
     say: &impl Fn(&str),
 ) -> Result<(Made, Option<OwnedFd>, Option<Raw<'static>>), Error> {
+    let preserved = descriptors(request.preserve, from_systemd())?;
     let bundle = Bundle::open(&request.bundle, request.config.as_deref())?;
     let spec = Spec::parse(&bundle.config)?;
     let holder = Holder::choose(wants_terminal(&spec), request.console_socket.as_deref(), detached)?;
@@ -82,7 +83,8 @@ fn begin(
         // Before there is a child.
         foreground::block_signals()?;
     }
-    let made = make(store, request, &bundle, &spec, Wait::Nobody, &holder)?;
+    let source = Source { bundle: &bundle, spec: &spec, preserved };
+    let made = make(store, request, &source, Wait::Nobody, &holder)?;
     Ok((made, holder.take()?, raw))
 }
 

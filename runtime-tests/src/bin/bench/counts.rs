@@ -23,13 +23,13 @@ pub(crate) fn take(runtimes: &[Runtime], measured: &mut Measured) {
     let Some(strace) = find("strace") else {
         return skip("system calls: strace is not installed");
     };
-    for kind in [Kind::Basic, Kind::Real] {
+    for (command, kind) in [("run", Kind::Basic), ("run", Kind::Real), ("exec", Kind::Real)] {
         let all: BTreeMap<&str, Counts> =
-            runtimes.iter().map(|runtime| (runtime.name, count(&strace, runtime, kind))).collect();
-        heading(&format!("run, {} config, under strace", kind.name()), runtimes);
+            runtimes.iter().map(|runtime| (runtime.name, count(&strace, runtime, command, kind))).collect();
+        heading(&format!("{command}, {} config, under strace", kind.name()), runtimes);
         let mut line = |title: &str, number: fn(&Counts) -> usize| {
             row(title, runtimes, |runtime| Some(number(&all[runtime.name]).to_string()));
-            measured.add(format!("run, {}: {title}", kind.name()), number(&all["rt"]) as f64);
+            measured.add(format!("{command}, {}: {title}", kind.name()), number(&all["rt"]) as f64);
         };
         line("system calls until the program", |counts| counts.until_program);
         line("system calls", |counts| counts.total);
@@ -38,17 +38,29 @@ pub(crate) fn take(runtimes: &[Runtime], measured: &mut Measured) {
 }
 
 /// The least of a few: a call that is interrupted is made twice.
-fn count(strace: &Path, runtime: &Runtime, kind: Kind) -> Counts {
+fn count(strace: &Path, runtime: &Runtime, command: &str, kind: Kind) -> Counts {
     let bundle = Bundle::new(runtime.name, kind, "true");
+    let running = Bundle::new(runtime.name, kind, "pause");
+    let words = match command {
+        "exec" => {
+            runtime.must(&["run", "--detach", "--bundle", running.at("running").path(), "running"]);
+            vec!["exec", "running", PROGRAM]
+        }
+        command => vec![command, "--bundle", bundle.path(), "counted"],
+    };
     let log = env::temp_dir().join("strace");
     let file = log.to_str().expect("a readable path");
     let counts = (0..3).map(|_| {
         let first = ["-f", "-qq", "-o", file, "--signal=none"];
-        let status = runtime.call_by(strace, &first, &["run", "--bundle", bundle.path(), "counted"]).status();
+        let status = runtime.call_by(strace, &first, &words).status();
         assert!(status.is_ok_and(|status| status.success()), "{} runs under strace", runtime.name);
         read(&fs::read_to_string(&log).expect("strace has written its log"))
     });
-    counts.min_by_key(|counts| counts.total).expect("three")
+    let least = counts.min_by_key(|counts| counts.total).expect("three");
+    if command == "exec" {
+        runtime.must(&["delete", "--force", "running"]);
+    }
+    least
 }
 
 /// A line is `PID call(arguments) = answer`; a call that waits has a second one, `PID <... call resumed>`.

@@ -2,7 +2,7 @@
 //! cgroup is left and entered for nothing when that was done a moment ago, and a tight loop would hide what it costs.
 
 use crate::budget::Measured;
-use crate::bundles::{Bundle, Kind};
+use crate::bundles::{Bundle, Kind, PROGRAM};
 use crate::runtimes::Runtime;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
@@ -17,7 +17,7 @@ const APART: Duration = Duration::from_millis(150);
 const MANY: usize = 100;
 
 /// What is timed, and in which order the table has it.
-const TIMED: [(&str, &str); 16] = [
+const TIMED: [(&str, &str); 17] = [
     ("basic", "run"),
     ("basic", "create"),
     ("basic", "start"),
@@ -26,6 +26,7 @@ const TIMED: [(&str, &str); 16] = [
     ("real", "create"),
     ("real", "start"),
     ("real", "delete"),
+    ("real", "exec"),
     ("real", "state"),
     ("real", "kill"),
     ("real", "pause"),
@@ -67,6 +68,7 @@ pub(crate) fn take(runtimes: &[Runtime], rounds: usize, measured: &mut Measured)
         for (runtime, bundles) in in_turn(runtimes, &bundles, round) {
             runtime.must(&["create", "--bundle", bundles.pause.at(runtime.name).path(), "pause"]);
             runtime.must(&["start", "pause"]);
+            turn.time(runtime, ("real", "exec"), &["exec", "pause", PROGRAM]);
             turn.time(runtime, ("real", "state"), &["state", "pause"]);
             turn.time(runtime, ("real", "kill"), &["kill", "pause", "CONT"]);
             turn.time(runtime, ("real", "pause"), &["pause", "pause"]);
