@@ -88,7 +88,8 @@ pub(crate) fn await_event(dir: &str, key: &str, value: bool, until: Instant) -> 
 pub(crate) fn await_exit(pid: Pid, until: Instant) -> Result<bool, Errno> {
     match rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) {
         Ok(pidfd) => poll_until(pidfd.as_fd(), PollFlags::IN, until),
-        Err(Errno::SRCH) => Ok(true),
+        // EINVAL: gone, but the number is still that of a session or group. Newer kernels say ESRCH here too.
+        Err(Errno::SRCH | Errno::INVAL) => Ok(true),
         Err(errno) => Err(errno),
     }
 }

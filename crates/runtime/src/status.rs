@@ -78,7 +78,8 @@ pub(crate) fn process(record: &Record) -> Result<Option<OwnedFd>, Error> {
     let Some(pid) = Pid::from_raw(record.init_process_pid) else { return Ok(None) };
     let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
         Ok(pidfd) => pidfd,
-        Err(Errno::SRCH) => return Ok(None),
+        // EINVAL: it is gone, but the number is still that of a session or group. Newer kernels say ESRCH here too.
+        Err(Errno::SRCH | Errno::INVAL) => return Ok(None),
         Err(errno) => return Err(Error::Call { attempt: "open the container's process", errno }),
     };
     // With the descriptor in hand the number can't change its owner between this look and the next call.
