@@ -78,15 +78,22 @@ pub(crate) fn spawn(spec: &Spec<'_>, host: &Host) -> Spawn {
 }
 
 /// What init does about namespaces, first of all. The mount namespace last: paths of the others are the host's.
-pub(crate) fn finish(spec: &Spec<'_>, host: &Host, steps: &mut Steps, spawn: &mut Spawn) -> Result<(), Error> {
+pub(crate) fn finish(
+    spec: &Spec<'_>,
+    host: &Host,
+    serve: Option<u32>,
+    steps: &mut Steps,
+    spawn: &mut Spawn,
+) -> Result<(), Error> {
     cgroups(host, steps, spawn)?;
     if matches!(host.cgroups, Cgroups::Legacy { .. }) && own(spec, Namespace::Cgroup) == Own::New {
         steps.push(Step::Unshare { kind: Namespace::Cgroup });
     }
     let order =
         [Namespace::Ipc, Namespace::Uts, Namespace::Network, Namespace::Cgroup, Namespace::Time, Namespace::Mount];
-    if own(spec, Namespace::Pid) != Own::New {
-        // Others live there, and could look into us.
+    // Others live there, or a program of the container's will run beside us. It could look into us, and read the plan: the
+    // host's paths, and what hooks of the host's are given.
+    if own(spec, Namespace::Pid) != Own::New || serve.is_some() || !spec.hooks.start_container.is_empty() {
         steps.push(Step::Undumpable {});
     }
     for kind in order {

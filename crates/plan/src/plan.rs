@@ -146,8 +146,9 @@ pub fn create(spec: &Spec<'_>, host: &Host, request: &Request) -> Result<Plan, E
         return Err(Error::Missing { field: "process", why: "there would be nothing to start" });
     };
 
+    let serve = request.serve.or(hooks::serve(spec)?);
     steps.push(Step::NewSession {});
-    namespaces::finish(spec, host, &mut steps, &mut spawn)?;
+    namespaces::finish(spec, host, serve, &mut steps, &mut spawn)?;
     process::keyring(request, &mut steps);
     rootfs::open(spec, &root, &mut steps)?;
     let mut targets = mounts::all(spec, host, request, &mut steps, &mut warnings)?;
@@ -163,7 +164,7 @@ pub fn create(spec: &Spec<'_>, host: &Host, request: &Request) -> Result<Plan, E
     process::become_it(process, personality, &Processors::All, host, targets.proc, &mut steps, &mut warnings)?;
     process::wait(process, request, files, &mut steps);
     hooks::before_the_program(spec, process, request, files, &mut steps);
-    process::exec(process, request, request.serve.or(hooks::serve(spec)?), &mut steps);
+    process::exec(process, request, serve, &mut steps);
 
     let mounts_stay = namespaces::own(spec, Namespace::Mount) == namespaces::Own::Host;
     Ok(Plan { spawn, steps: counted(steps, "mounts")?, warnings, rootfs: root, mounts_stay })

@@ -10,7 +10,8 @@ message! {
         /// Wait for the parent's `Proceed`: id maps are the parent's to write. recvfrom(2).
         AwaitParent {},
         /// Keep other processes of the container out of init's memory and descriptors: prctl(2), PR_SET_DUMPABLE.
-        /// First where init enters a pid namespace that others live in (CVE-2016-9962).
+        /// First where others live in the pid namespace (CVE-2016-9962), or a program of the container's will run while init has
+        /// its plan: startContainer hooks, and what `Serve` serves.
         Undumpable {},
         /// Enter a cgroup v1: write `0` to its `tasks`, opened by the parent. Before a cgroup namespace is made.
         JoinCgroup { controllers: Text<'a>, tasks: u8, },
