@@ -2,7 +2,7 @@
 
 use crate::host::{Cgroups, Host};
 use crate::kept::Kept;
-use crate::plan::{Join, Pids, Spawn};
+use crate::plan::{Join, Pids, Spawn, Wait};
 use crate::spec::Spec;
 use crate::{Error, Steps};
 use rt_wire::{NONE, Namespace, Step};
@@ -81,6 +81,7 @@ pub(crate) fn spawn(spec: &Spec<'_>, host: &Host) -> Spawn {
 pub(crate) fn finish(
     spec: &Spec<'_>,
     host: &Host,
+    wait: Wait,
     serve: Option<u32>,
     steps: &mut Steps,
     spawn: &mut Spawn,
@@ -91,9 +92,10 @@ pub(crate) fn finish(
     }
     let order =
         [Namespace::Ipc, Namespace::Uts, Namespace::Network, Namespace::Cgroup, Namespace::Time, Namespace::Mount];
-    // Others live there, or a program of the container's will run beside us. It could look into us, and read the plan: the
-    // host's paths, and what hooks of the host's are given.
-    if own(spec, Namespace::Pid) != Own::New || serve.is_some() || !spec.hooks.start_container.is_empty() {
+    // Others live there, or a program of the container's will run beside us: what we serve, a hook, or whatever `exec` starts
+    // while we wait. It could look into us, and read the plan: the host's paths, and what hooks of the host's are given.
+    let waits = wait == Wait::Start;
+    if own(spec, Namespace::Pid) != Own::New || serve.is_some() || waits || !spec.hooks.start_container.is_empty() {
         steps.push(Step::Undumpable {});
     }
     for kind in order {

@@ -148,7 +148,7 @@ pub fn create(spec: &Spec<'_>, host: &Host, request: &Request) -> Result<Plan, E
 
     let serve = request.serve.or(hooks::serve(spec)?);
     steps.push(Step::NewSession {});
-    namespaces::finish(spec, host, serve, &mut steps, &mut spawn)?;
+    namespaces::finish(spec, host, request.wait, serve, &mut steps, &mut spawn)?;
     process::keyring(request, &mut steps);
     rootfs::open(spec, &root, &mut steps)?;
     let mut targets = mounts::all(spec, host, request, &mut steps, &mut warnings)?;

@@ -155,10 +155,7 @@ fn begin(
         ..Given::default()
     };
     let birth = birth(&record.cgroup_paths, &request.cgroups)?;
-    let raw = foreground::raw(matches!(holder, Holder::Caller { .. }), say);
-    if !detached {
-        foreground::block_signals()?;
-    }
+    let raw = if detached { None } else { foreground::begin(matches!(holder, Holder::Caller { .. }), say)? };
     let mut child = match Child::spawn(&plan, &host, &birth, &given) {
         // Nobody can be beside the children of a cgroup that was delegated: join the container's process.
         Err(Error::NotBorn { errno: Errno::BUSY, .. }) if birth.into.is_some() && request.cgroups.is_empty() => {

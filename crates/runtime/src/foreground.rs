@@ -16,21 +16,23 @@ const SIGURG: u8 = 23;
 const SIGWINCH: u8 = 28;
 const SIGIO: u8 = 29;
 
-/// The caller's terminal in raw mode, while the container's is shown on it. Before signals are blocked.
-pub(crate) fn raw(wanted: bool, say: &impl Fn(&str)) -> Option<Raw<'static>> {
-    if !wanted {
-        return None;
+/// From here on no signal, and no end of a child, is missed. With `shown` the container's terminal is shown on the caller's,
+/// which is in raw mode while the result lives.
+pub(crate) fn begin(shown: bool, say: &impl Fn(&str)) -> Result<Option<Raw<'static>>, Error> {
+    let block = |mask| signal::set_mask(mask).map_err(Error::call("block signals"));
+    if !shown {
+        return block(u64::MAX).map(|()| None);
     }
+    // A signal that ended us now would leave the terminal raw. But for these two, which keep a job in the background from
+    // changing the terminal of the one in the foreground.
+    block(!(1 << (SIGTTIN - 1) | 1 << (SIGTTOU - 1)))?;
     // The container does not need it to run.
-    Raw::enter(stdin()).unwrap_or_else(|error| {
+    let raw = Raw::enter(stdin()).unwrap_or_else(|error| {
         say(&error.to_string());
         None
-    })
-}
-
-/// No signal, and no end of a child, is missed from here on.
-pub(crate) fn block_signals() -> Result<(), Error> {
-    signal::set_mask(u64::MAX).map_err(Error::call("block signals"))
+    });
+    block(u64::MAX)?;
+    Ok(raw)
 }
 
 /// What is attended to.

@@ -78,11 +78,8 @@ fn begin(
     let bundle = Bundle::open(&request.bundle, request.config.as_deref())?;
     let spec = Spec::parse(&bundle.config)?;
     let holder = Holder::choose(wants_terminal(&spec), request.console_socket.as_deref(), detached)?;
-    let raw = foreground::raw(matches!(holder, Holder::Caller { .. }), say);
-    if !detached {
-        // Before there is a child.
-        foreground::block_signals()?;
-    }
+    // Before there is a child.
+    let raw = if detached { None } else { foreground::begin(matches!(holder, Holder::Caller { .. }), say)? };
     let source = Source { bundle: &bundle, spec: &spec, preserved };
     let made = make(store, request, &source, Wait::Nobody, &holder)?;
     Ok((made, holder.take()?, raw))

@@ -356,9 +356,12 @@ fn run_does_what_create_and_start_do() {
         } else {
             plan(case, &Request { wait: Wait::Start, ..case.request.clone() }).expect("as before")
         };
-        let waits = is!(FindProgram | AwaitStart);
-        let without: Vec<_> = created.steps.iter().filter(|step| !waits(step)).collect();
-        assert_eq!(without, run.steps.iter().collect::<Vec<_>>());
+        // One that waits is looked at by what `exec` starts meanwhile.
+        let waits = is!(FindProgram | AwaitStart | Undumpable);
+        let without = |plan: &Plan| {
+            plan.steps.iter().filter(|step| !waits(step)).map(|step| step.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(without(&created), without(&run));
         assert_eq!(created.spawn, run.spawn);
     });
 }

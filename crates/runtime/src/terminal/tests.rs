@@ -535,7 +535,7 @@ fn a_console_socket_that_nobody_listens_on_is_named() {
     let error = connect("connect to the console socket", &path).expect_err("nobody listens").to_string();
     assert_eq!(error, format!("connect to the console socket {}: connection refused", path.display()));
     let error = connect("connect to the console socket", &missing).expect_err("nothing there").to_string();
-    assert_eq!(error, format!("open the console socket {}: no such file or directory", missing.display()));
+    assert_eq!(error, format!("connect to the console socket {}: no such file or directory", missing.display()));
 }
 
 /// A terminal of a container, and signals for its relay.
