@@ -53,7 +53,8 @@ fn every_process_is_listed_with_and_without_a_pid_namespace() {
         let pids = pids(&container, &["-f", "json"]);
         assert_eq!(pids.len(), 3);
         assert!(pids.contains(&i64::from(container.pid())));
-        assert_eq!(commands(&pids)[1..], ["sleep 1000", "sleep 1001"]);
+        // A shell's child is the shell until it has executed its program.
+        wait_until("both sleep", || commands(&pids).get(1..) == Some(&["sleep 1000".into(), "sleep 1001".into()][..]));
     }
 }
 
