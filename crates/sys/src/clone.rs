@@ -220,12 +220,17 @@ fn carry_capabilities() -> Result<(), Errno> {
     Ok(())
 }
 
-/// clone3(2) whose child calls `entry(data)` on the stack that `args` names.
+/// clone3(2) whose child calls `entry(data)` on the stack that `args` names, or on its copy of ours.
 ///
 /// # Safety
-/// `args` names a stack that outlives the child; `entry` does only what is sound on shared memory.
+/// `args` names a stack that outlives the child, or asks for a copy of memory; `entry` does only what is sound on
+/// shared memory.
 #[cfg(target_arch = "x86_64")]
-unsafe fn clone3(args: &clone_args, entry: extern "C" fn(*const ()) -> !, data: *const ()) -> Result<usize, Errno> {
+pub(crate) unsafe fn clone3(
+    args: &clone_args,
+    entry: extern "C" fn(*const ()) -> !,
+    data: *const (),
+) -> Result<usize, Errno> {
     let ret: isize;
     // SAFETY: the parent comes out at 1: with nothing changed but rax, rcx and r11. The child never comes out:
     // its stack is new and aligned by us, and `entry` does not return.
@@ -249,12 +254,17 @@ unsafe fn clone3(args: &clone_args, entry: extern "C" fn(*const ()) -> !, data: 
     answer(ret)
 }
 
-/// clone3(2) whose child calls `entry(data)` on the stack that `args` names.
+/// clone3(2) whose child calls `entry(data)` on the stack that `args` names, or on its copy of ours.
 ///
 /// # Safety
-/// `args` names a stack that outlives the child; `entry` does only what is sound on shared memory.
+/// `args` names a stack that outlives the child, or asks for a copy of memory; `entry` does only what is sound on
+/// shared memory.
 #[cfg(target_arch = "aarch64")]
-unsafe fn clone3(args: &clone_args, entry: extern "C" fn(*const ()) -> !, data: *const ()) -> Result<usize, Errno> {
+pub(crate) unsafe fn clone3(
+    args: &clone_args,
+    entry: extern "C" fn(*const ()) -> !,
+    data: *const (),
+) -> Result<usize, Errno> {
     let ret: isize;
     // SAFETY: the parent comes out at 2: with nothing changed but x0. The child never comes out: its stack is
     // new, aligned by `Stack`, and `entry` does not return.
