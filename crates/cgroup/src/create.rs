@@ -6,10 +6,11 @@ use crate::cpuset;
 use crate::devices::Program;
 use crate::error::Error;
 use crate::existing::{LEAVING, clear};
-use crate::files::{Dir, open, pids, read, remove, says};
+use crate::files::{Dir, open, pids, read, remove, says, write};
 use crate::layout::{Hierarchy, Layout};
 use crate::place::{Place, parent};
 use crate::settings::Settings;
+use crate::systemd::{Property, Scope, Systemd, properties};
 use rt_plan::spec::resources::Resources;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, mkdirat};
@@ -30,6 +31,10 @@ pub struct Cgroup {
     parents: Vec<String>,
     /// The device program in a directory that stays.
     program: Option<OwnedFd>,
+    /// Who has made it, where we have not.
+    scope: Option<Scope>,
+    /// What `pids.max` will be once there is one process less.
+    tasks: Option<String>,
 }
 
 /// What the container needs to be born in its cgroup.
@@ -45,7 +50,7 @@ pub struct Birth {
 impl Cgroup {
     /// None: the container stays in the caller's, which somebody else looks after.
     pub fn none() -> Self {
-        Self { place: Place::default(), birth: Birth::default(), made: Vec::new(), parents: Vec::new(), program: None }
+        Self::new(&Place::default())
     }
 
     /// Make the directories, write the limits, put the device rules in force.
@@ -57,13 +62,7 @@ impl Cgroup {
     /// Every variant but those about freezing; nothing is left behind.
     pub fn create(layout: &Layout, place: &Place, resources: &Resources) -> Result<Self, Error> {
         let settings = Settings::new(layout, resources)?;
-        let mut cgroup = Self {
-            place: place.clone(),
-            birth: Birth::default(),
-            made: Vec::new(),
-            parents: Vec::new(),
-            program: None,
-        };
+        let mut cgroup = Self::new(place);
 
         // First all directories, then the first write: one that is in use must not be touched anywhere.
         let v2 = cgroup.make_v2(layout, &settings)?;
@@ -100,6 +99,74 @@ impl Cgroup {
         Ok(cgroup)
     }
 
+    /// The same in a scope of systemd's: it makes the directory, and is told of all limits that it has words for. All of
+    /// them are written to the files as well, for those that it has none for, and because it may round.
+    ///
+    /// # Errors
+    /// As [`Cgroup::create`], and what systemd says.
+    pub fn in_scope(
+        layout: &Layout,
+        systemd: Systemd,
+        place: &Place,
+        mut properties: Vec<Property>,
+        resources: &Resources,
+    ) -> Result<Self, Error> {
+        let (Some(hierarchy), Some(path)) = (layout.unified(), place.dir("")) else {
+            return Err(Error::SystemdNeedsV2);
+        };
+        let mut settings = Settings::new(layout, resources)?;
+        properties::round(&mut settings.v2);
+        properties.extend(properties::properties(resources, systemd.version())?);
+
+        let mut cgroup = Self::new(place);
+        let scope = cgroup.scope.insert(Scope::start(systemd, properties)?);
+        let of_user = scope.is_user_s();
+        cgroup.made.push(path.to_owned());
+        let dir = Dir::open(path)?;
+        write_v2(hierarchy, &dir, &settings.v2, None)?;
+        if let Some(last) = settings.v2.iter().rfind(|write| write.file == "pids.max").filter(|last| last.value == "1")
+        {
+            // Who holds the scope is a second one.
+            write(dir.fd.as_fd(), "pids.max", "2")
+                .map_err(|errno| Error::file("write", dir.file("pids.max"), errno))?;
+            cgroup.tasks = Some(last.value.clone());
+        }
+        match settings.devices.as_ref().map_or(Ok(()), |program| guard(&dir, program).map(drop)) {
+            // Nobody but root may load one; nor can anybody else make a node that would have to be guarded.
+            Err(Error::Devices { errno: Errno::PERM, .. }) if of_user => {}
+            guarded => guarded?,
+        }
+        cgroup.birth.into = Some(dir.fd);
+        Ok(cgroup)
+    }
+
+    fn new(place: &Place) -> Self {
+        Self {
+            place: place.clone(),
+            birth: Birth::default(),
+            made: Vec::new(),
+            parents: Vec::new(),
+            program: None,
+            scope: None,
+            tasks: None,
+        }
+    }
+
+    /// The container has been born: nobody else has to be there any more.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn inhabited(&mut self) -> Result<(), Error> {
+        self.scope.iter_mut().for_each(Scope::inhabited);
+        match (&self.birth.into, self.tasks.take()) {
+            (Some(dir), Some(tasks)) => {
+                let file = || format!("{}/pids.max", self.place.dir("").unwrap_or_default());
+                write(dir.as_fd(), "pids.max", &tasks).map_err(|errno| Error::file("write", file(), errno))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Where it is, for the state file: without a v2 directory on a hybrid host whose v2 could not be used.
     pub fn place(&self) -> &Place {
         &self.place
@@ -115,6 +182,7 @@ impl Cgroup {
         self.made.clear();
         self.parents.clear();
         self.program = None;
+        self.scope.iter_mut().for_each(Scope::commit);
     }
 
     /// What to say where clone3(2) would not let the container be born here.
@@ -209,6 +277,8 @@ impl Drop for Cgroup {
         if let (Some(dir), Some(program)) = (&self.birth.into, &self.program) {
             let _ = rt_sys::bpf::detach_device_program(dir.as_fd(), program.as_fd());
         }
+        // Before its directory is removed, which systemd does as well.
+        self.scope = None;
         // The child is dead by now, but may still be on its way out.
         let until = Instant::now() + LEAVING;
         for path in &self.made {

@@ -95,6 +95,43 @@ pub enum Error {
     /// Mount one: no cgroup file system is to be seen.
     #[error("no cgroup file system is mounted at /sys/fs/cgroup, and /proc/self/mountinfo knows no other: mount one")]
     NoHierarchy,
+    /// Start systemd, or leave cgroups to rt.
+    #[error("systemd can't be reached at {address}: {why} ({hint} Without it: --cgroup-manager cgroupfs)")]
+    NoSystemd {
+        /// The socket.
+        address: String,
+        /// The kernel's answer, or the bus's.
+        why: String,
+        /// What may be the reason.
+        hint: &'static str,
+    },
+    /// Do as systemd says.
+    #[error("systemd does not {doing} {unit}: {answer}")]
+    Systemd {
+        /// What it was asked for.
+        doing: &'static str,
+        /// The unit.
+        unit: String,
+        /// Its words.
+        answer: String,
+    },
+    /// Look at what systemd does.
+    #[error("systemd has not answered within {seconds} s ({address}): it was asked to {doing} {unit}")]
+    SystemdLate {
+        /// What it was asked for.
+        doing: &'static str,
+        /// The unit.
+        unit: String,
+        /// The socket.
+        address: String,
+        /// How long we waited.
+        seconds: u64,
+    },
+    /// Mount cgroup v2, or leave cgroups to rt.
+    #[error(
+        "cgroups are left to systemd on pure cgroup v2 only, and this host has another: use --cgroup-manager cgroupfs"
+    )]
+    SystemdNeedsV2,
     /// Change the host, or its rights.
     #[error("{doing} {path}: {}", words(.errno.raw_os_error()))]
     File {

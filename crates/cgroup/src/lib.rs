@@ -17,6 +17,7 @@
 
 pub mod devices;
 pub mod statistics;
+pub mod systemd;
 pub mod v1;
 pub mod v2;
 

@@ -7,6 +7,7 @@ use crate::existing::Existing;
 use crate::files::{Dir, is_gone, open, read};
 use crate::layout::Layout;
 use crate::settings::Settings;
+use crate::systemd::{Systemd, Unit, properties};
 use crate::undo::Undo;
 use rt_plan::spec::resources::Resources;
 use rt_sys::bpf;
@@ -68,22 +69,36 @@ impl Existing {
     /// As [`crate::Cgroup::create`], and [`Error::InUse`] for a memory limit that is below what is used: v1 always
     /// refuses that, v2 would kill, and does unless `memory.checkBeforeUpdate` is set. All is as before then, or
     /// [`Error::Half`].
-    pub fn update(&self, layout: &Layout, resources: &Resources, asked: Asked) -> Result<Asked, Error> {
+    pub fn update(
+        &self,
+        layout: &Layout,
+        resources: &Resources,
+        asked: Asked,
+        unit: Option<&Unit>,
+    ) -> Result<Asked, Error> {
         if self.place().paths().is_empty() {
             return Err(Error::NoCgroup);
         }
         let mut resources = resources.clone();
         let now = asked.merge(&mut resources);
         self.complete(&mut resources);
-        let settings = Settings::limits(layout, &resources)?;
+        let mut settings = Settings::limits(layout, &resources)?;
+        if unit.is_some() {
+            properties::round(&mut settings.v2);
+        }
         let policy = Policy::new(&resources.devices);
         self.check(&resources)?;
         check_v1(layout, &settings.v1)?;
 
+        // Before anything is changed that it would have to be told of.
+        let mut systemd = unit.map(Systemd::connect).transpose()?;
         let mut undo = Undo::default();
-        let changed = self.write(layout, &settings, &mut undo).and_then(|()| match now.devices == asked.devices {
-            true => Ok(()),
-            false => self.guard(layout, &policy),
+        let other = Some(&policy).filter(|_| now.devices != asked.devices);
+        let changed = self.write(layout, &settings, &mut undo);
+        let changed = changed.and_then(|()| other.map_or(Ok(()), |policy| self.guard(layout, policy)));
+        let changed = changed.and_then(|()| match &mut systemd {
+            Some(systemd) => systemd.update(&settings.v2, other),
+            None => Ok(()),
         });
         match changed {
             Ok(()) => Ok(now),

@@ -371,7 +371,7 @@ fn limits_on_v1_are_what_was_asked_for() {
         let update = format!(
             r#"{{"memory": {{"limit": {bytes}, "swap": {bytes}}}, "cpu": {{"period": 10000, "quota": 2000}}}}"#
         );
-        existing.update(&bed.layout, &parse(&update), Asked::default()).expect(bytes);
+        existing.update(&bed.layout, &parse(&update), Asked::default(), None).expect(bytes);
         let shown = if bytes == "-1" { "9223372036854771712" } else { bytes };
         assert_eq!(found("memory", "memory.limit_in_bytes"), shown);
         assert_eq!(found("memory", "memory.memsw.limit_in_bytes"), shown);
@@ -419,7 +419,7 @@ fn limits_on_v2_are_what_was_asked_for() {
     let existing = Existing::open(cgroup.place());
     let update =
         r#"{"memory": {"limit": -1}, "cpu": {"quota": 2000, "burst": 1500, "period": 10000}, "pids": {"limit": 0}}"#;
-    existing.update(&bed.layout, &parse(update), Asked::default()).expect("updated");
+    existing.update(&bed.layout, &parse(update), Asked::default(), None).expect("updated");
     for (file, value) in [
         ("memory.max", "max"),
         ("memory.swap.max", "max"),
@@ -433,7 +433,8 @@ fn limits_on_v2_are_what_was_asked_for() {
     let mut shell = Shell::start(&cgroup, "echo in; read stop");
     assert_eq!(shell.line(), "in");
     let update = parse(r#"{"memory": {"limit": 4096, "checkBeforeUpdate": true}}"#);
-    let error = existing.update(&bed.layout, &update, Asked::default()).expect_err("less than is used").to_string();
+    let error =
+        existing.update(&bed.layout, &update, Asked::default(), None).expect_err("less than is used").to_string();
     assert!(error.starts_with("linux.resources.memory: rejecting memory limit 4096 <= usage "), "{error}");
 }
 
@@ -456,15 +457,15 @@ fn device_program_is_replaced_and_not_added_to() {
     assert_eq!(first.len(), 1);
     let mut asked = Asked::new(&parse("{}"));
     let kmsg = r#"{"devices": [{"allow": true, "type": "c", "major": 1, "minor": 11, "access": "rwm"}]}"#;
-    asked = existing.update(&bed.layout, &parse(kmsg), asked).expect("updated");
+    asked = existing.update(&bed.layout, &parse(kmsg), asked, None).expect("updated");
     let second = programs();
     assert!(second.len() == 1 && second != first, "{first:?} {second:?}");
-    assert_eq!(existing.update(&bed.layout, &parse(kmsg), asked).expect("updated"), asked);
+    assert_eq!(existing.update(&bed.layout, &parse(kmsg), asked, None).expect("updated"), asked);
     assert_eq!(programs(), second, "the same rules are left alone");
     let all = r#"{"devices": [{"allow": true, "access": "rwm"}]}"#;
-    asked = existing.update(&bed.layout, &parse(all), asked).expect("updated");
+    asked = existing.update(&bed.layout, &parse(all), asked, None).expect("updated");
     assert_eq!(programs(), [0; 0], "what allows everything needs none");
-    existing.update(&bed.layout, &parse(kmsg), asked).expect("updated");
+    existing.update(&bed.layout, &parse(kmsg), asked, None).expect("updated");
     assert_eq!(programs().len(), 1);
 }
 
@@ -490,14 +491,14 @@ fn device_list_of_v1_is_changed_line_by_line() {
     fs::create_dir(format!("{dir}/below")).expect("made");
     let asked = Asked::new(&parse(&format!(r#"{{"devices": [{fuse}]}}"#)));
     let loops = r#"{"allow": true, "type": "b", "major": 7, "access": "r"}"#;
-    existing.update(&bed.layout, &parse(&format!(r#"{{"devices": [{loops}]}}"#)), asked).expect("updated");
+    existing.update(&bed.layout, &parse(&format!(r#"{{"devices": [{loops}]}}"#)), asked, None).expect("updated");
     let mut expected: Vec<String> = before.iter().filter(|line| *line != "c 10:229 rw").cloned().collect();
     expected.push("b 7:* r".to_owned());
     expected.sort();
     assert_eq!(list(), expected);
     // What can't be had leaves the list as it was, and the limits.
     let everything = r#"{"devices": [{"allow": true, "access": "rwm"}], "pids": {"limit": 5}}"#;
-    let error = existing.update(&bed.layout, &parse(everything), asked).expect_err("there is one below");
+    let error = existing.update(&bed.layout, &parse(everything), asked, None).expect_err("there is one below");
     assert!(error.to_string().starts_with("linux.resources.devices: write \"a *:* rwm\""), "{error}");
     assert_eq!(list(), expected);
     if let Some(pids) = cgroup.place().dir("pids") {
