@@ -29,7 +29,7 @@ pub(crate) struct Global {
     /// The same as --log-level debug
     #[arg(long, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_possible_values = true, hide_default_value = true, value_name = "BOOL")]
     pub(crate) debug: bool,
-    /// Leave cgroups to systemd: refused by create and run in this version
+    /// Leave cgroups to systemd, as --cgroup-manager systemd does
     #[arg(long, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_possible_values = true, hide_default_value = true, value_name = "BOOL")]
     pub(crate) systemd_cgroup: bool,
     /// Who manages cgroups

@@ -11,6 +11,7 @@ use crate::status::{began, inner_number};
 use crate::store::{Directory, Extra, HostMounts, Record, Reserved, Tail, VERSION};
 use crate::terminal::Holder;
 use crate::{Error, Id, Store, hooks, notify, probe, time};
+use rt_cgroup::systemd::{Property, Systemd, Unit, Whose};
 use rt_cgroup::{Asked, Cgroup, Layout, Place};
 use rt_plan::spec::Hooks;
 use rt_plan::{Host, Join, Kept, Plan, Request, Spec, Wait};
@@ -38,14 +39,25 @@ pub struct Create {
     pub keep_keyring: bool,
     /// `--preserve-fds`.
     pub preserve: u32,
-    /// `--cgroup-manager disabled`.
-    pub without_cgroup: bool,
+    /// Who looks after its cgroup.
+    pub cgroups: Manager,
     /// `--console-socket`: who gets the terminal.
     pub console_socket: Option<PathBuf>,
     /// `--pidfd-socket`: who gets a descriptor of the process.
     pub pidfd_socket: Option<PathBuf>,
     /// `--init`: rt's own stays as the container's first process. Milliseconds that others may outlive the program.
     pub serve: Option<u32>,
+}
+
+/// Who looks after a container's cgroup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manager {
+    /// We do, in the cgroup file systems.
+    Files,
+    /// systemd: `--systemd-cgroup`.
+    Systemd,
+    /// Nobody: it has none of its own.
+    Nobody,
 }
 
 impl Create {
@@ -126,7 +138,7 @@ fn walk(
     begun: &mut Option<Record>,
 ) -> Result<Made, Error> {
     let Source { bundle, spec, preserved } = source;
-    let (host, layout, place) = facts(spec, request)?;
+    let Facts { host, layout, place, unit } = facts(spec, request)?;
     let mut asked = request.of_plan(bundle, wait);
     asked.preserved = preserved.all;
     asked.listen = preserved.listen;
@@ -138,18 +150,18 @@ fn walk(
     log::debug!("planned {} steps", plan.steps.len());
     may_make_containers(&host)?;
 
+    let systemd = unit.as_ref().map(Systemd::connect).transpose()?;
+    let place = systemd.as_ref().map_or(Ok(place), |systemd| systemd.place(&layout))?;
     let reserved = store.reserve(&request.id)?;
     let mut record = record(spec, &plan, request, bundle, place);
+    record.rt.unit = unit;
     reserved.directory().begin(&record)?;
     record.rt.exec = to_raw_value(&Kept::of(spec, &asked)).ok();
     record.rt.hooks = later_hooks(&spec.hooks);
     if asked.notify.is_some() {
         reserved.directory().make_notify()?;
     }
-    let cgroup = match request.without_cgroup {
-        true => Cgroup::none(),
-        false => Cgroup::create(&layout, &record.cgroup_paths, &spec.linux.resources)?,
-    };
+    let mut cgroup = cgroup(spec, request, &layout, &record, systemd)?;
     record.cgroup_paths = cgroup.place().clone();
     let listener = if wait == Wait::Start { Some(reserved.directory().listen()?) } else { None };
     let pidfd_socket = request.pidfd_socket.as_deref().map(PidfdSocket::connect).transpose()?;
@@ -163,6 +175,7 @@ fn walk(
         error => error,
     })?;
     log::debug!("init is process {}", child.pid.as_raw_nonzero());
+    cgroup.inhabited()?;
     let pid = child.pid.as_raw_nonzero().get();
 
     let mut warnings = std::mem::take(&mut plan.warnings);
@@ -202,6 +215,31 @@ fn walk(
     Ok(Made { notify, ..commit(child, cgroup, reserved, mounts, record, warnings) })
 }
 
+/// Its cgroup, made by whom it was left to.
+fn cgroup(
+    spec: &Spec<'_>,
+    request: &Create,
+    layout: &Layout,
+    record: &Record,
+    systemd: Option<Systemd>,
+) -> Result<Cgroup, Error> {
+    let (place, resources) = (&record.cgroup_paths, &spec.linux.resources);
+    if request.cgroups == Manager::Nobody {
+        return Ok(Cgroup::none());
+    }
+    let (Some(systemd), Some(unit)) = (systemd, &record.rt.unit) else {
+        return Ok(Cgroup::create(layout, place, resources)?);
+    };
+    let properties = scope(unit, spec, &request.id)?;
+    Ok(Cgroup::in_scope(layout, systemd, place, properties, resources)?)
+}
+
+/// What systemd is told of the container beside its limits.
+pub(crate) fn scope(unit: &Unit, spec: &Spec<'_>, id: &Id) -> Result<Vec<Property>, Error> {
+    let annotations = spec.annotations.iter().map(|(key, value)| (&**key, &**value));
+    Ok(rt_cgroup::systemd::properties::scope(unit, id.as_str(), annotations)?)
+}
+
 /// The state that hooks of the container's side read: there the process has another number.
 fn tell(child: &Child, plan: &Plan, record: &Record) -> Result<(), Error> {
     if !plan.spawn.inherited.iter().any(|join| matches!(join, Join::State { .. })) {
@@ -235,16 +273,39 @@ fn commit(
 }
 
 /// What this host is, and where the container's cgroup will be.
-pub(crate) fn facts(spec: &Spec<'_>, request: &Create) -> Result<(Host, Layout, Place), Error> {
+pub(crate) struct Facts {
+    pub(crate) host: Host,
+    pub(crate) layout: Layout,
+    pub(crate) place: Place,
+    /// What it will be to systemd, where that makes it.
+    pub(crate) unit: Option<Unit>,
+}
+
+/// Look at this host. systemd is not asked: its unit's place is what it most likely is.
+pub(crate) fn facts(spec: &Spec<'_>, request: &Create) -> Result<Facts, Error> {
     let mut host = probe::host(spec)?;
     let path = spec.linux.cgroups_path.as_deref();
-    let layout = if request.without_cgroup { Layout::None } else { Layout::probe_for(path)? };
-    let place = layout.place(path, request.id.as_str())?;
+    let (layout, place, unit) = match request.cgroups {
+        Manager::Nobody => (Layout::None, Place::default(), None),
+        Manager::Files => {
+            let layout = Layout::probe_for(path)?;
+            let place = layout.place(path, request.id.as_str())?;
+            (layout, place, None)
+        }
+        Manager::Systemd => {
+            let layout = Layout::probe_for(Some("/"))?;
+            let uid = probe::outer_user(&host);
+            let whose = if uid == 0 { Whose::System } else { Whose::User };
+            let unit = Unit::new(path, request.id.as_str(), whose)?;
+            let place = unit.guess(&layout, uid)?;
+            (layout, place, Some(unit))
+        }
+    };
     host.cgroups = probe::cgroups(&layout, &place);
     if request.root_by_move {
         host.kernel_mounts = probe::kernel_mounts()?;
     }
-    Ok((host, layout, place))
+    Ok(Facts { host, layout, place, unit })
 }
 
 /// Said once and early, instead of whichever step would be the first to fail.

@@ -6,6 +6,7 @@ use crate::status::process;
 use crate::store::{Directory, HostMounts};
 use crate::{Container, Error, Id, Record, Status, Store, hooks, observe};
 use rt_cgroup::Existing;
+use rt_cgroup::systemd::Unit;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::mount::{UnmountFlags, unmount};
@@ -68,7 +69,10 @@ pub(crate) fn clear(directory: &Directory, record: &Record, say: impl Fn(&str)) 
     if let Some(mounts) = record.rt.mounts {
         unmount_root(&record.rt.rootfs, mounts)?;
     }
+    let stopped = record.rt.unit.as_ref().map_or(Ok(()), Unit::stop);
     cgroup.remove()?;
+    // Its cgroup is gone, so the container is: a systemd that is not to be reached has nothing left to do.
+    stopped.unwrap_or_else(|error| say(&error.to_string()));
     directory.remove()?;
     match record.rt.hooks.as_deref().map(hooks::parse).transpose() {
         Ok(kept) => {

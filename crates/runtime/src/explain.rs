@@ -2,7 +2,9 @@
 
 use crate::bundle::Bundle;
 use crate::create::facts;
+use crate::create::{Facts, scope};
 use crate::{Create, Error};
+use rt_cgroup::systemd::{Property, Unit, properties};
 use rt_cgroup::{Layout, Settings};
 use rt_plan::{Pids, Plan, Spec, Wait};
 use rt_wire::Namespace;
@@ -16,6 +18,9 @@ pub struct Explanation {
     pub warnings: Vec<String>,
     /// The container's cgroup directories.
     pub cgroup: Vec<String>,
+    /// What systemd is told of it, where it is left to systemd.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unit: Vec<String>,
     /// What is written there.
     pub limits: Vec<String>,
     /// Namespaces that the clone makes.
@@ -33,23 +38,36 @@ pub struct Explanation {
 pub fn explain(request: &Create) -> Result<Explanation, Error> {
     let bundle = Bundle::open(&request.bundle, request.config.as_deref())?;
     let spec = Spec::parse(&bundle.config)?;
-    let (host, layout, place) = facts(&spec, request)?;
+    let Facts { host, layout, place, unit } = facts(&spec, request)?;
     let asked = request.of_plan(&bundle, Wait::Start);
     let plan = rt_plan::create(&spec, &host, &asked)?;
     let limits = if layout == Layout::None {
         Vec::new()
     } else {
-        let settings = Settings::new(&layout, &spec.linux.resources)?;
+        let mut settings = Settings::new(&layout, &spec.linux.resources)?;
+        if unit.is_some() {
+            properties::round(&mut settings.v2);
+        }
         settings.to_string().lines().map(str::to_owned).collect()
     };
     Ok(Explanation {
         warnings: plan.warnings.clone(),
         cgroup: place.dirs().into_iter().map(|(directory, _)| directory.to_owned()).collect(),
+        unit: unit.map_or(Ok(Vec::new()), |unit| told(&unit, &spec, request))?,
         limits,
         namespaces: namespaces(&plan),
         around: around(&plan),
         steps: plan.steps.iter().map(|step| step.to_string()).collect(),
     })
+}
+
+/// What a systemd of today is told. It is not asked which one it is.
+fn told(unit: &Unit, spec: &Spec<'_>, request: &Create) -> Result<Vec<String>, Error> {
+    let mut told = vec![format!("start {}", unit.name)];
+    let mut properties = scope(unit, spec, &request.id)?;
+    properties.extend(properties::properties(&spec.linux.resources, u32::MAX)?);
+    told.extend(properties.iter().map(Property::to_string));
+    Ok(told)
 }
 
 fn namespaces(plan: &Plan) -> Vec<String> {
@@ -95,6 +113,7 @@ impl fmt::Display for Explanation {
         };
         section(f, "warnings", &self.warnings)?;
         section(f, "cgroup", &self.cgroup)?;
+        section(f, "systemd is told", &self.unit)?;
         section(f, "limits, before anything is born there", &self.limits)?;
         if !self.namespaces.is_empty() {
             writeln!(f, "new namespaces\n      {}", self.namespaces.join(" "))?;

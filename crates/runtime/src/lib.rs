@@ -37,7 +37,7 @@ mod terminal;
 mod time;
 mod update;
 
-pub use create::{Create, create};
+pub use create::{Create, Manager, create};
 pub use delete::{Force, delete};
 pub use error::Error;
 pub use events::{Event, Listener, events, statistics};

@@ -63,6 +63,24 @@ pub(crate) fn selinux() -> bool {
     Path::new("/sys/fs/selinux/enforce").exists()
 }
 
+/// Who we are to the machine's systemd: in a user namespace that a user has made, root is that user.
+pub(crate) fn outer_user(host: &Host) -> u32 {
+    match host.uid {
+        0 => proc_file("/proc/self/uid_map").ok().and_then(|map| outside(&map, 0)).unwrap_or(0),
+        uid => uid,
+    }
+}
+
+/// user_namespaces(7): inside, outside, how many.
+fn outside(map: &str, uid: u32) -> Option<u32> {
+    map.lines().find_map(|line| {
+        let mut numbers = line.split_whitespace().map_while(|number| number.parse::<u32>().ok());
+        let (inside, outside, count) = (numbers.next()?, numbers.next()?, numbers.next()?);
+        let offset = uid.checked_sub(inside).filter(|offset| *offset < count)?;
+        outside.checked_add(offset)
+    })
+}
+
 /// The cgroup file systems as a plan sees them: what a mount of type `cgroup` shows, and what init joins.
 pub(crate) fn cgroups(layout: &Layout, place: &Place) -> Cgroups {
     match layout {
@@ -130,6 +148,14 @@ fn unescape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_user_outside_is_looked_up_in_the_map() {
+        assert_eq!(outside("         0          0 4294967295\n", 0), Some(0));
+        assert_eq!(outside("         0       1000          1\n         1     100000      65536\n", 0), Some(1000));
+        assert_eq!(outside("         0       1000          1\n         1     100000      65536\n", 7), Some(100_006));
+        assert_eq!(outside("", 0), None);
+    }
 
     #[test]
     fn kernel_mounts_come_deepest_first_and_unescaped() {

@@ -4,6 +4,7 @@
 use crate::error::On;
 use crate::read::read_all;
 use crate::{Error, Id};
+use rt_cgroup::systemd::Unit;
 use rt_cgroup::{Asked, Place};
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, mkdirat, openat, renameat, unlinkat};
@@ -70,6 +71,9 @@ pub struct Extra {
     pub own_pids: bool,
     /// Where mounts are made in the runtime's own namespace.
     pub mounts: Option<HostMounts>,
+    /// What it is to systemd, where that has made its cgroup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<Unit>,
     /// What the limits were asked to be, for `update` to count from.
     #[serde(default)]
     pub asked: Asked,

@@ -19,7 +19,8 @@ pub fn update(store: &Store, id: &Id, resources: &Resources) -> Result<(), Error
         return Err(Error::forbidden("container not running"));
     }
     let record = &mut container.record;
-    let asked = Existing::open(&record.cgroup_paths).update(&Layout::probe()?, resources, record.rt.asked)?;
+    let existing = Existing::open(&record.cgroup_paths);
+    let asked = existing.update(&Layout::probe()?, resources, record.rt.asked, record.rt.unit.as_ref())?;
     if asked == record.rt.asked {
         return Ok(());
     }

@@ -4,7 +4,7 @@ use super::{refuse_what_comes_later, store};
 use crate::args::{CgroupManager, CreateArgs, Global, Passed, Served, Source};
 use crate::report::Report;
 use rt_plan::hooks::linger;
-use rt_runtime::{Create, Error, Id};
+use rt_runtime::{Create, Error, Id, Manager};
 
 pub(super) fn create(global: &Global, args: &CreateArgs, report: &Report) -> Result<(), Error> {
     refuse_what_comes_later(global)?;
@@ -31,7 +31,12 @@ pub(super) fn request(
         root_by_move: source.no_pivot,
         keep_keyring: source.no_new_keyring,
         preserve: passed.map_or(0, |passed| passed.preserve_fds),
-        without_cgroup: global.cgroup_manager == CgroupManager::Disabled,
+        cgroups: match global.cgroup_manager {
+            _ if global.systemd_cgroup => Manager::Systemd,
+            CgroupManager::Cgroupfs => Manager::Files,
+            CgroupManager::Systemd => Manager::Systemd,
+            CgroupManager::Disabled => Manager::Nobody,
+        },
         console_socket: passed.and_then(|passed| passed.console_socket.clone()),
         pidfd_socket: passed.and_then(|passed| passed.pidfd_socket.clone()),
         serve: match made.and_then(|(_, served)| served.init.as_deref()) {

@@ -16,7 +16,7 @@ mod spec;
 mod state;
 mod update;
 
-use crate::args::{CgroupManager, Command, Global, Rootless};
+use crate::args::{Command, Global, Rootless};
 use crate::report::Report;
 use rt_runtime::{Error, Id, Store};
 use std::path::PathBuf;
@@ -66,12 +66,6 @@ fn default_root() -> PathBuf {
 
 /// What this version can't do is refused before anything is touched.
 fn refuse_what_comes_later(global: &Global) -> Result<(), Error> {
-    if global.systemd_cgroup || global.cgroup_manager == CgroupManager::Systemd {
-        let flag = if global.systemd_cgroup { "--systemd-cgroup" } else { "--cgroup-manager systemd" };
-        return Err(Error::Usage(format!(
-            "{flag}: this version of rt can't leave cgroups to systemd; use --cgroup-manager cgroupfs"
-        )));
-    }
     if global.rootless == Rootless::True {
         return Err(Error::Usage("--rootless true: this version of rt needs root's rights; leave it out".to_owned()));
     }
