@@ -3,6 +3,8 @@
 //! What to tell it is computed purely ([`properties`]); a small client of D-Bus tells it ([`Systemd`]), over the bus of
 //! the system or of the user. What systemd has no words for is written to the cgroup's files afterwards, as without it.
 
+#![forbid(unsafe_code)]
+
 mod address;
 mod bus;
 mod gvariant;
