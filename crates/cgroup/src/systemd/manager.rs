@@ -35,6 +35,8 @@ pub struct Systemd {
     version: u32,
     /// Its own cgroup, where it was asked for.
     cgroup: String,
+    /// The unit is what we have started, and nobody else's of the same name.
+    ours: bool,
     /// It did not answer in time once. It is not asked to answer again.
     late: bool,
 }
@@ -74,7 +76,16 @@ impl Systemd {
             to_bus(&mut bus, "AddMatch", &[Value::Text(rule)]);
         }
         let unit = unit.clone();
-        Ok(Self { bus, address: address.name, unit, patience, version: 0, cgroup: String::new(), late: false })
+        Ok(Self {
+            bus,
+            address: address.name,
+            unit,
+            patience,
+            version: 0,
+            cgroup: String::new(),
+            ours: false,
+            late: false,
+        })
     }
 
     /// Its version, as far as properties depend on it.
@@ -105,10 +116,18 @@ impl Systemd {
             let _ = self.ask("ResetFailedUnit", &body[..1]);
             answer = self.ask("StartTransientUnit", &body);
         }
+        self.ours = answer.is_ok();
         let result = answer.and_then(|reply| self.job(&reply));
         match result.map_err(|trouble| self.failed("start", trouble))?.as_str() {
             "done" => Ok(()),
             result => Err(self.refuse("start", format!("the job's result is \"{result}\""))),
+        }
+    }
+
+    /// Stop what was started, if anything was. What was not answered in time ends with the process that it was to have.
+    pub(super) fn undo(&mut self) {
+        if self.ours {
+            let _ = self.stop();
         }
     }
 

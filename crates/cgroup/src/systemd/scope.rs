@@ -49,7 +49,7 @@ impl Drop for Scope {
     fn drop(&mut self) {
         self.holder = None;
         if let Some(systemd) = &mut self.systemd {
-            let _ = systemd.stop();
+            systemd.undo();
         }
     }
 }

@@ -253,6 +253,23 @@ fn a_unit_that_is_left_of_a_failed_one_is_forgotten_first() {
 }
 
 #[test]
+fn only_what_was_started_is_undone() {
+    let undone = |does: Does| {
+        let fake = Fake::new(OK, but("StartTransientUnit", does));
+        let mut systemd = fake.connect().expect("a bus");
+        let _ = systemd.start(&properties());
+        systemd.undo();
+        drop(systemd);
+        fake.calls().iter().any(|call| call == "StopUnit")
+    };
+    assert!(!undone(Does::Refuse("org.freedesktop.systemd1.UnitExists")));
+    assert!(!undone(Does::Nothing));
+    for does in [Does::Job("done"), Does::Job("failed"), Does::Others(None)] {
+        assert!(undone(does));
+    }
+}
+
+#[test]
 fn a_unit_that_is_gone_is_stopped() {
     let fake = Fake::new(OK, but("StopUnit", Does::Refuse("org.freedesktop.systemd1.NoSuchUnit")));
     fake.connect().expect("a bus").stop().expect("stopped");
