@@ -507,7 +507,8 @@ fn cgroups_that_the_container_has_made_go_with_it() {
 #[test]
 fn what_could_not_be_made_leaves_no_unit() {
     require_systemd!();
-    let cases: [(&str, fn(&mut Value)); 3] = [
+    type Case = (&'static str, fn(&mut Value));
+    let cases: [Case; 3] = [
         ("no such program", |config| config["process"]["args"] = json!(["/no/such/program"])),
         ("no such root", |config| config["root"]["path"] = json!("nowhere")),
         ("a limit that is none", |config| config["linux"]["resources"]["cpu"] = json!({ "cpus": "4000" })),
