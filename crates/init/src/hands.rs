@@ -6,8 +6,7 @@ use rt_sys::command::Tail;
 use rt_sys::fd;
 use rt_wire::{HELD, Order, Part, Report, Target};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
-use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::io::{Errno, read, write};
 
 /// Why a step failed: which part of it, and the kernel's answer.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +59,8 @@ pub(crate) struct Hands {
     pub(crate) entered: bool,
     /// Where this program's code is, whole pages of it.
     pub(crate) code: Range<usize>,
+    /// The filter to load with the program, and its flags.
+    pub(crate) filter: Option<(&'static [u8], u32)>,
     /// The step being applied.
     pub(crate) step: u16,
     /// What a hook that failed has said last.
@@ -81,6 +82,7 @@ impl Hands {
             directory: 0,
             entered: false,
             code,
+            filter: None,
             step: 0,
             said: Tail::new(),
         }
@@ -148,9 +150,10 @@ impl Hands {
         fd::close_between(from, u32::MAX)
     }
 
+    /// By write(2), and the answers by read(2): what every filter allows that runc could work with.
     pub(crate) fn report(&self, report: Report) -> Result<(), Errno> {
         let to = self.start.as_ref().unwrap_or(&self.socket);
-        send(to, &report.encode(), SendFlags::NOSIGNAL).map(drop)
+        write(to, &report.encode()).map(drop)
     }
 
     /// The walk ends here. What a hook has said goes with it.
@@ -163,7 +166,7 @@ impl Hands {
         let len = report.len().saturating_add(said.len());
         datagram.iter_mut().zip(parts).for_each(|(slot, byte)| *slot = *byte);
         let to = self.start.as_ref().unwrap_or(&self.socket);
-        let _ = send(to, datagram.get(..len).unwrap_or_default(), SendFlags::NOSIGNAL);
+        let _ = write(to, datagram.get(..len).unwrap_or_default());
     }
 
     /// The step did less than was asked for: the parent tells the user.
@@ -175,8 +178,7 @@ impl Hands {
     /// Wait for the parent's word. A parent that is gone is an error: nobody would ever start us.
     pub(crate) fn await_order(&self) -> Done {
         let mut bytes = [0u8; 8];
-        let (_, len) =
-            rustix::io::retry_on_intr(|| recv(&self.socket, &mut bytes, RecvFlags::empty())).at(Part::Talk)?;
+        let len = rustix::io::retry_on_intr(|| read(&self.socket, &mut bytes)).at(Part::Talk)?;
         match bytes.get(..len).and_then(Order::decode) {
             Some(Order::Proceed) => Ok(()),
             None => Err(Failure { part: Part::Talk, errno: Errno::CONNRESET }),

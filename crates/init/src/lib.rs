@@ -24,6 +24,7 @@ mod path;
 mod procfs;
 mod program;
 mod root;
+mod seccomp;
 mod serve;
 mod terminal;
 mod walk;

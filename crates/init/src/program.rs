@@ -1,7 +1,7 @@
 //! The container's program: found, and executed.
 
 use crate::fd::Fd;
-use crate::hands::{At, Done, Failure};
+use crate::hands::{At, Done, Failure, Hands};
 use crate::path::{self, Buffer, Last};
 use core::ffi::CStr;
 use rt_sys::exec::{Words, execve};
@@ -49,9 +49,20 @@ fn search_for(name: Text<'_>, search: Text<'_>, mut attempt: impl FnMut(&CStr) -
 
 /// Become the program. Returns only to say why not.
 #[inline(never)]
-pub(crate) fn exec(args: Texts<'_>, env: Texts<'_>, search: Text<'_>, home: Text<'_>) -> Failure {
+pub(crate) fn exec(hands: &mut Hands, args: Texts<'_>, env: Texts<'_>, search: Text<'_>, home: Text<'_>) -> Failure {
     let Some(name) = args.iter().next() else { return Failure::from(Errno::INVAL) };
-    match start(Text::from(name), args, env, search, home, |path, args, env| Err(execve(path, args, env))) {
+    let filter = &mut hands.filter;
+    let started = start(Text::from(name), args, env, search, home, |path, args, env| {
+        if filter.is_some() {
+            // Behind it there may be no second try, and no word.
+            may_execute(path)?;
+        }
+        if let Some((filter, flags)) = filter.take() {
+            rt_sys::filter::load(filter, flags)?;
+        }
+        Err(execve(path, args, env))
+    });
+    match started {
         Ok(()) => Failure::from(Errno::NOEXEC),
         Err(failure) => failure,
     }

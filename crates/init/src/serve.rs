@@ -1,7 +1,7 @@
 //! The built-in init: the program is a child, and process 1 adopts, reaps, and passes signals on.
 
 use crate::hands::{self, Done, Hands};
-use crate::program;
+use crate::{program, seccomp};
 use core::ops::Range;
 use rt_sys::clone::{Failure, Group, Program, Spawn, spawn};
 use rt_sys::exec::exit;
@@ -26,16 +26,25 @@ pub(crate) fn serve(hands: &Hands, step: Step<'_>) -> Done {
     // Orphans come to us also where we are not process 1.
     set_child_subreaper(Some(Pid::INIT))?;
     signal::set_mask(u64::MAX)?;
-    let payload = start(args, env, path, home)?;
+    let payload = start(args, env, path, home, hands.filter)?;
     // All of them: those that tell `start` that it runs, the program's own, and the streams, whose readers wait for the
     // end of what the program has to say.
     fd::close_between(0, u32::MAX)?;
     let signals = signal::descriptor(u64::MAX)?;
+    if hands.filter.is_some() {
+        seccomp::confine_process_1()?;
+    }
     attend(&signals, payload, linger, &hands.code)
 }
 
 #[inline(never)]
-fn start(args: Texts<'_>, env: Texts<'_>, search: Text<'_>, home: Text<'_>) -> Result<Pid, hands::Failure> {
+fn start(
+    args: Texts<'_>,
+    env: Texts<'_>,
+    search: Text<'_>,
+    home: Text<'_>,
+    filter: Option<(&[u8], u32)>,
+) -> Result<Pid, hands::Failure> {
     let mut payload = None;
     let name = Text::from(args.iter().next().ok_or(Errno::INVAL)?);
     program::start(name, args, env, search, home, |path, args, env| {
@@ -52,6 +61,7 @@ fn start(args: Texts<'_>, env: Texts<'_>, search: Text<'_>, home: Text<'_>) -> R
             stdio: None,
             keep: &[],
             ignored: 0,
+            filter,
             oom_score: &[],
             carry_capabilities: false,
         });

@@ -2,7 +2,7 @@
 
 use crate::fd::Fd;
 use crate::hands::{At, Done, Failure, Hands};
-use crate::{devices, hook, identity, mounts, procfs, program, root, serve, terminal};
+use crate::{devices, hook, identity, mounts, procfs, program, root, seccomp, serve, terminal};
 use core::ops::Range;
 use core::sync::atomic::{AtomicI32, AtomicU16, Ordering::Relaxed};
 use rt_sys::exec::exit;
@@ -115,6 +115,7 @@ fn apply(step: Step<'static>, hands: &mut Hands) -> Done {
         Step::User { uid, gid } => identity::become_user(uid, gid)?,
         Step::CapabilitySets { sets } => identity::capabilities(sets)?,
         Step::NoNewPrivileges {} => set_no_new_privs(true)?,
+        Step::Seccomp { filter, flags, when } => seccomp::load(hands, filter, flags, when)?,
         Step::FindProgram { name, path } => program::find(name, path)?,
         Step::Ready {} => {
             hands.report(Report::Ready).at(Part::Talk)?;
@@ -125,7 +126,7 @@ fn apply(step: Step<'static>, hands: &mut Hands) -> Done {
             await_start(hands)?;
         }
         Step::CloseDescriptors { first } => fd::close_on_exec_from(first)?,
-        Step::Exec { args, env, path, home } => return Err(program::exec(args, env, path, home)),
+        Step::Exec { args, env, path, home } => return Err(program::exec(hands, args, env, path, home)),
         Step::Serve { .. } => return serve::serve(hands, step),
     }
     Ok(())
@@ -142,13 +143,18 @@ fn await_start(hands: &mut Hands) -> Done {
     let mask =
         ENDING.iter().fold(0u64, |mask, signal| mask | 1u64.wrapping_shl(signal.unsigned_abs().saturating_sub(1)));
     signal::set_mask(mask)?;
-    let signals = Fd::from(signal::descriptor(mask)?);
-    let mut waits = [PollFd::new(listener, PollFlags::IN), PollFd::new(&signals, PollFlags::IN)];
+    // A filter may forbid it: then signals wait until the program can have them.
+    let signals = signal::descriptor(mask).map(Fd::from).ok();
+    let wanted = PollFlags::IN;
+    let mut waits = [PollFd::new(listener, wanted), PollFd::new(signals.as_ref().unwrap_or(listener), wanted)];
     // Perhaps for hours.
     map::park(hands.code.clone(), &mut waits, None).at(Part::Talk)?;
-    let [_, signalled] = &waits;
-    if !signalled.revents().is_empty() {
-        exit(signal::read(signals.as_fd()).map_or(1, |number| number.saturating_add(128)));
+    let [started, _] = &waits;
+    match &signals {
+        Some(signals) if started.revents().is_empty() => {
+            exit(signal::read(signals.as_fd()).map_or(1, |number| number.saturating_add(128)))
+        }
+        _ => {}
     }
     let start = Fd::from(rt_sys::socket::accept(listener.as_fd()).at(Part::Talk)?);
     signal::set_mask(0)?;

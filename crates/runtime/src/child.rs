@@ -62,6 +62,7 @@ impl Child {
             stdio: None,
             keep: &keep,
             ignored: host.ignored_signals,
+            filter: None,
             oom_score: oom_score.as_bytes(),
             carry_capabilities: host.uid != 0,
         });

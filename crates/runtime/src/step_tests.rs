@@ -560,6 +560,7 @@ impl Init {
             stdio: None,
             keep: &keep,
             ignored: 0,
+            filter: None,
             oom_score: &[],
             carry_capabilities: namespaces & Namespace::User.flag() != 0,
         });

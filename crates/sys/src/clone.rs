@@ -39,6 +39,8 @@ pub struct Spawn<'a> {
     pub group: Group,
     /// Its standard input, output and error, and then it has no other; none: the caller's. None is a descriptor below 3.
     pub stdio: Option<[BorrowedFd<'a>; 3]>,
+    /// A seccomp filter and its flags, loaded when nothing but the program is left.
+    pub filter: Option<(&'a [u8], u32)>,
     /// Descriptors that it inherits under their numbers. Others are closed by being close-on-exec.
     pub keep: &'a [BorrowedFd<'a>],
     /// Signals that this process ignores (bit 0 is signal 1), which the child is not to inherit.
@@ -193,7 +195,13 @@ fn prepare(spawn: &Spawn<'_>) -> Result<(), Errno> {
     for fd in spawn.keep {
         fd::keep_over_exec(*fd)?;
     }
-    if spawn.carry_capabilities { carry_capabilities() } else { Ok(()) }
+    if spawn.carry_capabilities {
+        carry_capabilities()?;
+    }
+    match spawn.filter {
+        Some((filter, flags)) => crate::filter::load(filter, flags).map(drop),
+        None => Ok(()),
+    }
 }
 
 /// In procfs a process that shares its memory by CLONE_VFORK has a score of its own: proc(5), fs/proc/base.c.

@@ -121,6 +121,7 @@ pub fn run(command: &Command<'_>, tail: &mut Tail) -> Result<End, Errno> {
         stdio: Some([command.input, command.output.unwrap_or(said), command.errors.unwrap_or(said)]),
         keep: &[],
         ignored: command.ignored,
+        filter: None,
         oom_score: &[],
         carry_capabilities: false,
     });

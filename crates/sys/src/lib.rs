@@ -11,6 +11,7 @@ pub mod clone;
 pub mod command;
 pub mod exec;
 pub mod fd;
+pub mod filter;
 pub mod hold;
 pub mod keyring;
 pub mod limit;

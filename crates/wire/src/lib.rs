@@ -17,8 +17,8 @@ pub use message::Writer;
 pub use message::{Field, HELD, Header, NONE, PLAN_ADDRESS, Reader, STEPS_MAX};
 pub use print::{Amount, CAPABILITIES, CapabilityNames, LIMITS};
 pub use step::{
-    Capabilities, Change, Device, DeviceKind, Enter, Follow, HookKind, LabelKind, Likely, Namespace, Parent, Part,
-    Propagate, Rlimit, Scheduler, Step, Target, Tree,
+    Capabilities, Change, Device, DeviceKind, Enter, Follow, HookKind, LabelKind, Likely, Load, Namespace, Parent,
+    Part, Propagate, Rlimit, Scheduler, Step, Target, Tree,
 };
 pub use talk::{Order, Report};
 pub use text::{Text, Texts};

@@ -95,6 +95,9 @@ impl Display for Step<'_> {
             Self::User { uid, gid } => write!(f, "become user {uid}, group {gid}"),
             Self::CapabilitySets { sets } => write!(f, "set the capabilities {sets}"),
             Self::NoNewPrivileges {} => f.write_str("set no_new_privs"),
+            Self::Seccomp { filter, when, .. } => {
+                write!(f, "load a seccomp filter of {} instructions{when}", filter.bytes().len() / 8)
+            }
             Self::FindProgram { name, .. } => write!(f, "exec: \"{name}\""),
             Self::Ready {} => f.write_str("report, and wait for the state to be written"),
             Self::AwaitStart { .. } => f.write_str("wait for start"),

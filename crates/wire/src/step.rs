@@ -126,6 +126,10 @@ message! {
         CapabilitySets { sets: Capabilities, },
         /// prctl(2), PR_SET_NO_NEW_PRIVS.
         NoNewPrivileges {},
+        /// seccomp(2). Without no_new_privs it takes CAP_SYS_ADMIN, so `Now`, before `User`; with it `WithTheProgram`, so that
+        /// the filter need not allow what init itself still does. One that notifies is loaded `Now`, while the parent
+        /// is there to pass the listener on. `filter` is instructions as the kernel has them, `flags` its second argument.
+        Seccomp { filter: Text<'a>, flags: u32, when: Load, },
         /// Find the program before anybody waits, so that `create` can say it is missing. As the user.
         FindProgram { name: Text<'a>, path: Text<'a>, },
         /// Tell the parent that all is done, and wait for its `Proceed`: state is written in between.
@@ -396,6 +400,16 @@ closed! {
         Block = 1 => "block device",
         /// `p`.
         Fifo = 2 => "fifo",
+    }
+}
+
+closed! {
+    /// When a filter is loaded.
+    pub enum Load {
+        /// In its place among the steps.
+        Now = 0 => "",
+        /// By `Exec` or `Serve`, when nothing but the program is left.
+        WithTheProgram = 1 => " with the program",
     }
 }
 

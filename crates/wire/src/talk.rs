@@ -7,6 +7,8 @@
 //!   ◀─────────────────────── Warning ──  a limit that could not be raised (any number)
 //!   ◀──────────────────────── Hooks ──  (only where there are hooks before the root is entered)
 //!   runs them ── Proceed ─────────────▶
+//!   ◀───────────────────── Listener ──  (only where a filter notifies)
+//!   takes it ── Proceed ──────────────▶
 //!   ◀───────────────────────── Ready ──  everything but the program itself
 //!   state.json ── Proceed ────────────▶  waits for `start` on its listener, or goes on (`rt run`)
 //!   ◀── end of file, or Failed ────────  exec closes the socket: end of file means running
@@ -27,6 +29,11 @@ pub enum Report {
     Ready,
     /// All steps before `AwaitHooks` are done.
     Hooks,
+    /// A filter that notifies is loaded: init waits until its listener, this descriptor of init's, was taken.
+    Listener {
+        /// Its number.
+        number: i32,
+    },
     /// Step `step` failed, and init with it.
     Failed {
         /// Its place in the plan, from 0.
@@ -67,6 +74,7 @@ impl Report {
             Self::Failed { step, part, errno } => (2, part, step, errno, 0),
             Self::Warning { step, errno, value } => (3, Part::Whole, step, errno, value),
             Self::Hooks => (4, Part::Whole, 0, 0, 0),
+            Self::Listener { number } => (5, Part::Whole, 0, number, 0),
         };
         let [s0, s1] = step.to_le_bytes();
         let [e0, e1, e2, e3] = errno.to_le_bytes();
@@ -84,6 +92,7 @@ impl Report {
             2 => Some(Self::Failed { step, part: Part::from_number(part)?, errno }),
             3 => Some(Self::Warning { step, errno, value: u32::from_le_bytes([v0, v1, v2, v3]) }),
             4 => Some(Self::Hooks),
+            5 => Some(Self::Listener { number: errno }),
             _ => None,
         }
     }
@@ -112,6 +121,7 @@ mod tests {
         for report in [
             Report::Ready,
             Report::Hooks,
+            Report::Listener { number: 7 },
             Report::Failed { step: 700, part: Part::Attach, errno: 2 },
             Report::Warning { step: 3, errno: 1, value: 20_000 },
         ] {
