@@ -3,15 +3,15 @@
 use crate::fd::Fd;
 use crate::hands::{At, Done, Hands};
 use rt_sys::filter;
-use rt_wire::{Load, Part, Report, Text};
+use rt_wire::{Bytes, Load, Part, Report};
 use rustix::fd::{AsFd, AsRawFd};
 
-pub(crate) fn load(hands: &mut Hands, filter: Text<'static>, flags: u32, when: Load) -> Done {
+pub(crate) fn load(hands: &mut Hands, filter: Bytes<'static>, flags: u32, when: Load) -> Done {
     if when == Load::WithTheProgram {
-        hands.filter = Some((filter.bytes(), flags));
+        hands.filter = Some((filter.0, flags));
         return Ok(());
     }
-    if let Some(listener) = filter::load(filter.bytes(), flags)?.map(Fd::from) {
+    if let Some(listener) = filter::load(filter.0, flags)?.map(Fd::from) {
         // The parent takes it out of our table: to send it could be what the filter wants to be notified of.
         hands.report(Report::Listener { number: listener.as_fd().as_raw_fd() }).at(Part::Talk)?;
         hands.await_order()?;

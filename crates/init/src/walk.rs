@@ -108,7 +108,7 @@ fn apply(step: Step<'static>, hands: &mut Hands) -> Done {
         Step::OwnStdio { uid } => identity::own_stdio(uid)?,
         Step::EnterDirectory { path } => root::enter_directory(hands, path.c())?,
         Step::VerifyDirectory { path } => root::verify_directory(hands, path.c())?,
-        Step::Affinity { mask } => rt_sys::sched::use_processors(mask.bytes())?,
+        Step::Affinity { mask } => rt_sys::sched::use_processors(mask.0)?,
         Step::ResetAffinity {} => rt_sys::sched::use_every_processor()?,
         Step::BoundingSet { lose, .. } => identity::bounding_set(lose)?,
         Step::Groups { ids } => identity::groups(ids)?,

@@ -14,6 +14,8 @@ pub struct Host {
     pub bounding: u64,
     /// Signals that its caller ignores; bit 0 is signal 1.
     pub ignored_signals: u64,
+    /// `SECCOMP_FILTER_FLAG_*` that the kernel knows.
+    pub seccomp_flags: u32,
     /// AppArmor is enabled.
     pub apparmor: bool,
     /// SELinux is enabled.

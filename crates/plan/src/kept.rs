@@ -3,6 +3,7 @@
 
 use crate::Request;
 use crate::namespaces::set;
+use crate::seccomp::{Filter, Terms};
 use crate::spec::{Personality, Process, Spec};
 use rt_wire::Namespace;
 use serde::{Deserialize, Serialize};
@@ -20,16 +21,19 @@ pub struct Kept<'a> {
     pub namespaces: u32,
     /// The caller's session keyring is the container's: `--no-new-keyring`.
     pub keep_keyring: bool,
+    /// Its filter, whose program lies beside.
+    pub filter: Option<Terms>,
 }
 
 impl<'a> Kept<'a> {
     /// Of a config, and of how the container was made.
-    pub fn of(spec: &Spec<'a>, request: &Request) -> Self {
+    pub fn of(spec: &Spec<'a>, request: &Request, filter: Option<&Filter<'_>>) -> Self {
         Self {
             process: spec.process.clone().unwrap_or_default(),
             personality: spec.linux.personality.clone(),
             namespaces: set(spec),
             keep_keyring: request.keep_keyring,
+            filter: filter.map(|filter| filter.terms.clone()),
         }
     }
 

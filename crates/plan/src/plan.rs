@@ -4,7 +4,8 @@
 
 use crate::error::invalid;
 use crate::kept::Kept;
-use crate::process::Processors;
+use crate::process::{Becoming, Processors};
+use crate::seccomp::{self, Filter};
 use crate::spec::Process;
 use crate::{Error, Host, Spec, Steps, hooks, mounts, namespaces, process, rootfs};
 use rt_wire::{NONE, Namespace, STEPS_MAX, Step};
@@ -57,6 +58,8 @@ pub struct Plan {
     pub rootfs: String,
     /// Whether the mounts are made in the runtime's own namespace, and have to be undone.
     pub mounts_stay: bool,
+    /// Its filter, which `exec` will need.
+    pub filter: Option<Filter<'static>>,
 }
 
 /// How init is born.
@@ -142,6 +145,7 @@ pub fn create(spec: &Spec<'_>, host: &Host, request: &Request) -> Result<Plan, E
     let mut warnings = Vec::new();
     let root = rootfs::path(spec, &request.bundle);
     let personality = spec.linux.personality.as_ref();
+    let filter = seccomp::filter(&spec.linux, &spec.annotations, host)?;
     let Some(process) = &spec.process else {
         return Err(Error::Missing { field: "process", why: "there would be nothing to start" });
     };
@@ -161,20 +165,28 @@ pub fn create(spec: &Spec<'_>, host: &Host, request: &Request) -> Result<Plan, E
     rootfs::harden(spec, &mut targets, &mut steps)?;
     // What `exec` will be told is wrong is wrong now.
     process::processors(process, &mut Spawn::default())?;
-    process::become_it(process, personality, &Processors::All, host, targets.proc, &mut steps, &mut warnings)?;
-    process::wait(process, request, files, &mut steps);
+    let whom =
+        Becoming { process, personality, processors: Processors::All, filter: filter.as_ref(), proc: targets.proc };
+    process::become_it(&whom, host, &mut steps, &mut warnings)?;
+    process::wait(process, request, files, filter.as_ref(), &mut steps);
     hooks::before_the_program(spec, process, request, files, &mut steps);
-    process::exec(process, request, serve, &mut steps);
+    process::exec(process, request, filter.as_ref(), serve, &mut steps);
 
     let mounts_stay = namespaces::own(spec, Namespace::Mount) == namespaces::Own::Host;
-    Ok(Plan { spawn, steps: counted(steps, "mounts")?, warnings, rootfs: root, mounts_stay })
+    Ok(Plan { spawn, steps: counted(steps, "mounts")?, warnings, rootfs: root, mounts_stay, filter })
 }
 
 /// The plan of `exec`: into what is there, and then as `create`.
 ///
 /// # Errors
 /// What the process asks for and nobody, or not this host, can give.
-pub fn exec(kept: &Kept<'_>, process: &Process<'_>, host: &Host, request: &Request) -> Result<Plan, Error> {
+pub fn exec(
+    kept: &Kept<'_>,
+    process: &Process<'_>,
+    filter: Option<Filter<'static>>,
+    host: &Host,
+    request: &Request,
+) -> Result<Plan, Error> {
     let mut spawn = Spawn { oom_score_adj: process.oom_score_adj, ..Spawn::default() };
     let mut steps = Steps::new();
     let mut warnings = Vec::new();
@@ -185,10 +197,20 @@ pub fn exec(kept: &Kept<'_>, process: &Process<'_>, host: &Host, request: &Reque
     process::terminal(process, request, None, &mut spawn, &mut steps)?;
     let proc = process::write_to_proc(process, host, &mut steps)?;
     let processors = process::processors(process, &mut spawn)?;
-    process::become_it(process, kept.personality.as_ref(), &processors, host, proc, &mut steps, &mut warnings)?;
-    process::exec(process, request, None, &mut steps);
+    let personality = kept.personality.as_ref();
+    let whom = Becoming { process, personality, processors, filter: filter.as_ref(), proc };
+    process::become_it(&whom, host, &mut steps, &mut warnings)?;
+    seccomp::load(filter.as_ref(), process.no_new_privileges, seccomp::Place::BeforeReady, &mut steps);
+    process::exec(process, request, filter.as_ref(), None, &mut steps);
 
-    Ok(Plan { spawn, steps: counted(steps, "process.rlimits")?, warnings, rootfs: String::new(), mounts_stay: false })
+    Ok(Plan {
+        spawn,
+        steps: counted(steps, "process.rlimits")?,
+        warnings,
+        rootfs: String::new(),
+        mounts_stay: false,
+        filter,
+    })
 }
 
 fn counted(steps: Steps, field: &str) -> Result<Steps, Error> {

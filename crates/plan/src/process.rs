@@ -5,10 +5,11 @@ use crate::error::invalid;
 use crate::hooks::Files;
 use crate::mounts::NOTIFY;
 use crate::plan::{Join, Request, Spawn, Wait};
+use crate::seccomp::{self, Filter, Place};
 use crate::spec::{Personality, Process, Spec, Str};
 use crate::targets::Targets;
 use crate::{Error, Host, Steps};
-use rt_wire::{Capabilities, LIMITS, LabelKind, Rlimit, Scheduler, Step, Target, Texts};
+use rt_wire::{Bytes, Capabilities, LIMITS, LabelKind, Rlimit, Scheduler, Step, Target, Texts};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
@@ -123,17 +124,25 @@ fn labels(host: &Host, process: &Process<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+/// Who it becomes.
+pub(crate) struct Becoming<'a> {
+    pub(crate) process: &'a Process<'a>,
+    pub(crate) personality: Option<&'a Personality<'a>>,
+    pub(crate) processors: Processors,
+    pub(crate) filter: Option<&'a Filter<'a>>,
+    /// The held procfs for labels.
+    pub(crate) proc: Option<u8>,
+}
+
 /// From root to the process that was asked for. The one place that knows this order, for `create` and for `exec`.
 pub(crate) fn become_it(
-    process: &Process<'_>,
-    execution_domain: Option<&Personality<'_>>,
-    processors: &Processors,
+    whom: &Becoming<'_>,
     host: &Host,
-    proc: Option<u8>,
     steps: &mut Steps,
     warnings: &mut Vec<String>,
 ) -> Result<(), Error> {
-    if let Some(proc) = proc {
+    let Becoming { process, filter, .. } = *whom;
+    if let Some(proc) = whom.proc {
         if !process.apparmor_profile.is_empty() {
             let label = (&*process.apparmor_profile).into();
             steps.push(Step::ExecLabel { proc, kind: LabelKind::AppArmor, label });
@@ -143,10 +152,10 @@ pub(crate) fn become_it(
             steps.push(Step::ExecLabel { proc, kind: LabelKind::Selinux, label });
         }
     }
-    personality(execution_domain, steps)?;
-    match processors {
+    personality(whom.personality, steps)?;
+    match &whom.processors {
         Processors::All => steps.push(Step::ResetAffinity {}),
-        Processors::These(mask) => steps.push(Step::Affinity { mask: mask.as_slice().into() }),
+        Processors::These(mask) => steps.push(Step::Affinity { mask: Bytes(mask) }),
         Processors::AsTheyAre => {}
     }
     scheduler(process, steps)?;
@@ -160,7 +169,7 @@ pub(crate) fn become_it(
         steps.push(Step::OwnStdio { uid: process.user.uid });
     }
     steps.push(Step::EnterDirectory { path: (&*process.cwd).into() });
-    identity(process, host, steps, warnings);
+    identity(process, host, filter, steps, warnings);
     if &*process.cwd != "/" {
         steps.push(Step::VerifyDirectory { path: (&*process.cwd).into() });
     }
@@ -169,12 +178,19 @@ pub(crate) fn become_it(
 }
 
 /// Bounding set first, while CAP_SETPCAP is there; groups before the user, while CAP_SETGID is; the sets last.
-fn identity(process: &Process<'_>, host: &Host, steps: &mut Steps, warnings: &mut Vec<String>) {
+fn identity(
+    process: &Process<'_>,
+    host: &Host,
+    filter: Option<&Filter<'_>>,
+    steps: &mut Steps,
+    warnings: &mut Vec<String>,
+) {
     let (bounding, sets) = capabilities(process, host, warnings);
     // What is not in the runtime's own set can't come into the container's.
     steps.push(Step::BoundingSet { keep: bounding, lose: host.bounding & !bounding });
     let groups: Vec<u8> = process.user.additional_gids.iter().flat_map(|gid| format!("{gid}\0").into_bytes()).collect();
     steps.push(Step::Groups { ids: Texts::new(&groups) });
+    seccomp::load(filter, process.no_new_privileges, Place::Privileged, steps);
     let (uid, gid) = (process.user.uid, process.user.gid);
     if (uid, gid) != (host.uid, host.gid) {
         steps.push(Step::User { uid, gid });
@@ -378,13 +394,20 @@ fn io_priority(process: &Process<'_>, steps: &mut Steps) -> Result<(), Error> {
 }
 
 /// Report, and perhaps wait.
-pub(crate) fn wait(process: &Process<'_>, request: &Request, files: Files, steps: &mut Steps) {
+pub(crate) fn wait(
+    process: &Process<'_>,
+    request: &Request,
+    files: Files,
+    filter: Option<&Filter<'_>>,
+    steps: &mut Steps,
+) {
     if request.wait == Wait::Start {
         // `create` can still say that it is missing. `run` hears it from exec itself.
         let name = process.args.first().map_or("", |name| name).into();
         let variables = environment(process, request);
         steps.push(Step::FindProgram { name, path: search_path(&variables).into() });
     }
+    seccomp::load(filter, process.no_new_privileges, Place::BeforeReady, steps);
     steps.push(Step::Ready {});
     if request.wait == Wait::Start {
         let Files { state, output, errors } = files;
@@ -393,10 +416,17 @@ pub(crate) fn wait(process: &Process<'_>, request: &Request, files: Files, steps
 }
 
 /// Become the program, or with `serve` its parent.
-pub(crate) fn exec(process: &Process<'_>, request: &Request, serve: Option<u32>, steps: &mut Steps) {
+pub(crate) fn exec(
+    process: &Process<'_>,
+    request: &Request,
+    filter: Option<&Filter<'_>>,
+    serve: Option<u32>,
+    steps: &mut Steps,
+) {
     let all = environment(process, request);
     let path = search_path(&all).into();
     steps.push(Step::CloseDescriptors { first: first(request) });
+    seccomp::load(filter, process.no_new_privileges, Place::WithTheProgram, steps);
     let (env, home) = variables(process, request);
     let args: Vec<u8> = process.args.iter().flat_map(|word| words(word)).collect();
     let (args, env, home) = (Texts::new(&args), Texts::new(&env), home.as_str().into());

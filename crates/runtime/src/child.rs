@@ -1,5 +1,6 @@
 //! Init, as its parent sees it: born, listened to, and killed unless everything went well.
 
+use crate::agent::Agent;
 use crate::error::Error;
 use crate::inherited::{Given, Inherited, open, states};
 use crate::namespaces::enter;
@@ -24,6 +25,8 @@ pub(crate) struct Child {
     socket: OwnedFd,
     /// What its hooks read, empty until [`Child::tell`].
     states: Vec<(&'static str, OwnedFd)>,
+    /// Who gets the listener of its filter, and the container's first process, if that is another.
+    agent: Option<(Agent, Option<i32>)>,
     /// Why it does not have its oom_score_adj.
     unscored: Option<Errno>,
 }
@@ -72,11 +75,16 @@ impl Child {
             Ok(child) => {
                 let states = states(plan, inherited);
                 let unscored = child.oom_score.err();
-                Ok(Self { pid: child.pid, pidfd: Some(child.pidfd), socket: ours, states, unscored })
+                Ok(Self { pid: child.pid, pidfd: Some(child.pidfd), socket: ours, states, agent: None, unscored })
             }
             Err(Failure::Clone(errno)) => Err(Error::NotBorn { attempt: not_born(errno, plan), errno }),
             Err(Failure::Exec(errno)) => Err(Error::Call { attempt: "execute init in the container", errno }),
         }
+    }
+
+    /// The listener of its filter goes to `agent`. `of` is the container's first process, if it is another.
+    pub(crate) fn watched_by(&mut self, agent: Option<Agent>, of: Option<i32>) {
+        self.agent = agent.map(|agent| (agent, of));
     }
 
     /// Listen until init waits for the hooks of the host's side.
@@ -105,6 +113,13 @@ impl Child {
             let (report, said) = self.hear(&mut bytes)?;
             match report {
                 report if report == wanted => return Ok(()),
+                Some(Report::Listener { number }) => {
+                    let pid = self.pid.as_raw_nonzero().get();
+                    if let Some((agent, of)) = &self.agent {
+                        agent.tell(self.pidfd(), pid, number, of.unwrap_or(pid))?;
+                    }
+                    self.proceed()?;
+                }
                 Some(Report::Warning { step, errno, value }) => warn(warning(plan, step, errno, value)),
                 Some(Report::Failed { step, part, errno }) => {
                     return Err(Error::Step(plan.steps.explain(step, part, &answer(part, errno), &words_of(said))));

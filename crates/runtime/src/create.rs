@@ -1,5 +1,6 @@
 //! `create`: from a bundle to an init that waits.
 
+use crate::agent::Agent;
 use crate::bundle::Bundle;
 use crate::child::Child;
 use crate::delete::unmount_root;
@@ -156,7 +157,7 @@ fn walk(
     let mut record = record(spec, &plan, request, bundle, place);
     record.rt.unit = unit;
     reserved.directory().begin(&record)?;
-    record.rt.exec = to_raw_value(&Kept::of(spec, &asked)).ok();
+    record.rt.exec = to_raw_value(&Kept::of(spec, &asked, plan.filter.as_ref())).ok();
     record.rt.hooks = later_hooks(&spec.hooks);
     if asked.notify.is_some() {
         reserved.directory().make_notify()?;
@@ -167,6 +168,8 @@ fn walk(
     let pidfd_socket = request.pidfd_socket.as_deref().map(PidfdSocket::connect).transpose()?;
     // Declared before `child`, so undone after it: nobody mounts any more then.
     let mounts = Mounts { root: plan.rootfs.clone(), made: record.rt.mounts };
+    let agent = plan.filter.as_ref().and_then(|filter| filter.terms.agent.as_ref());
+    let agent = agent.map(|agent| Agent::connect(&agent.path, &agent.metadata, &record, "creating")).transpose()?;
     let given = Given { listener: listener.as_ref().map(AsFd::as_fd), terminal: terminal.theirs(), ..Given::default() };
     let mut child = Child::spawn(&plan, &host, cgroup.birth(), &given).map_err(|error| match error {
         Error::NotBorn { errno: errno @ (Errno::BUSY | Errno::OPNOTSUPP), .. } if cgroup.birth().into.is_some() => {
@@ -174,6 +177,7 @@ fn walk(
         }
         error => error,
     })?;
+    child.watched_by(agent, None);
     log::debug!("init is process {}", child.pid.as_raw_nonzero());
     cgroup.inhabited()?;
     let pid = child.pid.as_raw_nonzero().get();
@@ -198,6 +202,9 @@ fn walk(
     record.external_descriptors = standard_streams();
     if let Some(made) = &mut record.rt.mounts {
         made.own = mount_id(&plan.rootfs);
+    }
+    if let Some(filter) = &plan.filter {
+        reserved.directory().save_filter(&filter.program)?;
     }
     reserved.directory().save(&record)?;
     if let Some(socket) = pidfd_socket {

@@ -1,6 +1,7 @@
 //! `exec`: one more process in a container that is there. Another list of steps, by the builders of `create`; what it
 //! needs to know of the container comes from the state directory.
 
+use crate::agent::Agent;
 use crate::child::Child;
 use crate::create::{PidFile, descriptors};
 use crate::error::On;
@@ -12,6 +13,7 @@ use crate::terminal::Holder;
 use crate::{After, Container, Error, Id, Record, Status, Store, observe, probe};
 use rt_cgroup::{Birth, Place};
 use rt_plan::host::{Cgroups, Hierarchy};
+use rt_plan::seccomp::Filter;
 use rt_plan::spec::{LONGEST, Process};
 use rt_plan::{Kept, Plan, Request, Wait};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -143,7 +145,13 @@ fn begin(
         shown: holder.shown(),
         ..Request::default()
     };
-    let plan = rt_plan::exec(&kept, &process, &host, &asked)?;
+    let filter = match &kept.filter {
+        Some(terms) => Some(Filter { program: container.directory.filter()?.into(), terms: terms.clone() }),
+        None => None,
+    };
+    let agent = kept.filter.as_ref().and_then(|terms| terms.agent.as_ref());
+    let agent = agent.map(|agent| Agent::connect(&agent.path, &agent.metadata, record, "running")).transpose()?;
+    let plan = rt_plan::exec(&kept, &process, filter, &host, &asked)?;
     let root = match kept.has_root() {
         true => None,
         false => Some(root(record)?),
@@ -164,6 +172,7 @@ fn begin(
         }
         child => child?,
     };
+    child.watched_by(agent, Some(record.init_process_pid));
     running(&mut child, &plan, say)?;
     Ok((child, holder, raw))
 }

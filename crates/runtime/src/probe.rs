@@ -6,6 +6,7 @@ use rt_cgroup::{Layout, Place};
 use rt_plan::Spec;
 use rt_plan::host::{Cgroups, Hierarchy, Host};
 use rt_plan::spec::Process;
+use rt_seccomp::Flag;
 use rustix::fs::{Access, CWD, Mode, OFlags, access, openat};
 use std::fs;
 use std::path::Path;
@@ -17,7 +18,18 @@ pub(crate) fn host(spec: &Spec<'_>) -> Result<Host, Error> {
         process.is_some_and(|process| !process.selinux_label.is_empty()) || !spec.linux.mount_label.is_empty();
     let host = facts(process.is_some_and(|process| !process.apparmor_profile.is_empty()), labelled)?;
     // One call, where std asks a second time what a missing file is.
-    Ok(Host { kcore: access("/proc/kcore", Access::EXISTS).is_ok(), ..host })
+    let flags = spec.linux.seccomp.as_ref().and_then(|profile| profile.flags.as_deref()).unwrap_or_default();
+    let seccomp_flags = seccomp_flags(flags);
+    // One call, where std asks a second time what a missing file is.
+    Ok(Host { seccomp_flags, kcore: access("/proc/kcore", Access::EXISTS).is_ok(), ..host })
+}
+
+/// What seccomp(2) knows on any kernel that rt runs on, and what is newer if it is asked for.
+fn seccomp_flags(asked: &[Flag]) -> u32 {
+    const SINCE_5_0: [Flag; 3] = [Flag::Tsync, Flag::Log, Flag::SpecAllow];
+    let old = SINCE_5_0.iter().fold(0, |flags, flag| flags | flag.bit());
+    let newer = asked.iter().filter(|flag| !SINCE_5_0.contains(flag) && rt_sys::filter::knows(flag.bit()));
+    newer.fold(old, |flags, flag| flags | flag.bit())
 }
 
 /// The same for a process that joins a container.

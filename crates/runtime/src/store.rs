@@ -20,6 +20,7 @@ const LONGEST: usize = 16 << 20;
 const STATE: &str = "state.json";
 const NEXT: &str = "state.json.next";
 const SOCKET: &str = "start.sock";
+const FILTER: &str = "seccomp.bpf";
 const NOTIFY: &str = "notify";
 const NOTIFY_SOCKET: &str = "notify/notify.sock";
 
@@ -271,14 +272,32 @@ impl Directory {
         let path = self.path.join(name);
         let bytes = serde_json::to_vec(record)
             .map_err(|error| Error::Damaged { path: path.clone(), problem: error.to_string() })?;
+        self.write_bytes(name, &bytes)
+    }
+
+    fn write_bytes(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        let path = self.path.join(name);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&self.fd, name, flags, Mode::from_raw_mode(0o600)).on("make", &path)?;
-        let mut rest = &*bytes;
+        let mut rest = bytes;
         while !rest.is_empty() {
             let len = rustix::io::write(&file, rest).on("write", &path)?;
             rest = rest.get(len..).unwrap_or_default();
         }
         Ok(())
+    }
+
+    /// Keep the container's seccomp filter, for `exec`.
+    pub(crate) fn save_filter(&self, program: &[u8]) -> Result<(), Error> {
+        self.write_bytes(FILTER, program)
+    }
+
+    /// It.
+    pub(crate) fn filter(&self) -> Result<Vec<u8>, Error> {
+        let path = self.path.join(FILTER);
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(&self.fd, FILTER, flags, Mode::empty()).on("open", &path)?;
+        read_all(std::fs::File::from(file), 8 << 10, LONGEST).on("read", &path)
     }
 
     /// The socket on which init waits for `start`.
@@ -381,7 +400,7 @@ impl Reserved {
 impl Drop for Reserved {
     fn drop(&mut self) {
         let Some(directory) = &self.0 else { return };
-        for name in [SOCKET, NEXT, STATE, NOTIFY_SOCKET] {
+        for name in [SOCKET, NEXT, STATE, FILTER, NOTIFY_SOCKET] {
             let _ = unlinkat(&directory.fd, name, AtFlags::empty());
         }
         let _ = unlinkat(&directory.fd, NOTIFY, AtFlags::REMOVEDIR);

@@ -191,8 +191,7 @@ fn chain(conditions: &[Test], decision: Decision, width: Width) -> Next {
     let wide = width == Width::Bits64;
     match test.operator {
         Operator::Equal | Operator::MaskedEqual => {
-            let relation =
-                if test.operator == Operator::Equal { Relation::Equal } else { Relation::MaskedEqual };
+            let relation = if test.operator == Operator::Equal { Relation::Equal } else { Relation::MaskedEqual };
             let last = low(relation, then(), Next::Fall);
             if wide { high(relation, last, Next::Fall) } else { last }
         }
@@ -201,24 +200,14 @@ fn chain(conditions: &[Test], decision: Decision, width: Width) -> Next {
             if wide { high(Relation::Equal, last, then()) } else { last }
         }
         Operator::Greater | Operator::GreaterEqual => {
-            let relation =
-                if test.operator == Operator::Greater { Relation::Greater } else { Relation::GreaterEqual };
+            let relation = if test.operator == Operator::Greater { Relation::Greater } else { Relation::GreaterEqual };
             let last = low(relation, then(), Next::Fall);
-            if wide {
-                high(Relation::Greater, then(), high(Relation::Equal, last, Next::Fall))
-            } else {
-                last
-            }
+            if wide { high(Relation::Greater, then(), high(Relation::Equal, last, Next::Fall)) } else { last }
         }
         Operator::Less | Operator::LessEqual => {
-            let relation =
-                if test.operator == Operator::Less { Relation::GreaterEqual } else { Relation::Greater };
+            let relation = if test.operator == Operator::Less { Relation::GreaterEqual } else { Relation::Greater };
             let last = low(relation, Next::Fall, then());
-            if wide {
-                high(Relation::Greater, Next::Fall, high(Relation::Equal, last, then()))
-            } else {
-                last
-            }
+            if wide { high(Relation::Greater, Next::Fall, high(Relation::Equal, last, then())) } else { last }
         }
     }
 }

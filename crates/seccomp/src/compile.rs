@@ -202,7 +202,8 @@ pub(crate) fn base(rules: &Rules<'_>, group: &[Arch], enosys: Option<Verdict>) -
     if group[0].audit() != Arch::X86_64.audit() {
         let newer = newer(group[0], 0);
         // What number its kernel does not know it gives as 0. That was setup(2), which is ENOSYS for everybody.
-        let zero = newer.filter(|_| matches!(group[0], Arch::S390 | Arch::S390x)).map(|newer| Base { start: 0, ..newer });
+        let zero =
+            newer.filter(|_| matches!(group[0], Arch::S390 | Arch::S390x)).map(|newer| Base { start: 0, ..newer });
         return [zero, Some(default(u32::from(zero.is_some()))), newer].into_iter().flatten().collect();
     }
     // For libseccomp, and so for rules, x32 is all that starts with its first number; for runc's answer to what is newer, all

@@ -33,7 +33,11 @@ fn names_have_the_numbers_that_libseccomp_gives_them() {
     for arch in known {
         for name in names() {
             let same = agrees(&mut oracle, arch, name);
-            assert!(same || is_known_difference(arch, name), "{name} on {arch}: {:?}", (number(arch, name), oracle.number(arch, name)));
+            assert!(
+                same || is_known_difference(arch, name),
+                "{name} on {arch}: {:?}",
+                (number(arch, name), oracle.number(arch, name))
+            );
         }
     }
 }
@@ -43,7 +47,8 @@ fn names_have_the_numbers_that_libseccomp_gives_them() {
 fn agrees(oracle: &mut Oracle, arch: Arch, name: &str) -> bool {
     let theirs = oracle.number(arch, name);
     let ours = number(arch, name).map(i64::from);
-    theirs == ours && ours.is_some() || theirs.is_some_and(|theirs| theirs < 0) && (ours.is_none() || is_behind(arch, name))
+    theirs == ours && ours.is_some()
+        || theirs.is_some_and(|theirs| theirs < 0) && (ours.is_none() || is_behind(arch, name))
 }
 
 fn is_behind(arch: Arch, name: &str) -> bool {
@@ -104,7 +109,10 @@ fn random_profiles_give_libseccomps_verdicts() {
             Err(difference) => differ.push(difference),
         }
     }
-    eprintln!("{same} the same, {refused} refused by both, libseccomp hung in {hung}, contradicts itself in {contradicts}, {} differ", differ.len());
+    eprintln!(
+        "{same} the same, {refused} refused by both, libseccomp hung in {hung}, contradicts itself in {contradicts}, {} differ",
+        differ.len()
+    );
     assert!(differ.is_empty(), "{}", differ.join("\n"));
 }
 
@@ -139,7 +147,10 @@ fn compare(oracle: &mut Oracle, profile: &Profile, native: Arch, what: &str) -> 
         (Err(Error::Conflict { .. }), Made::Refused(-17, _)) => return Ok(Outcome::Refused),
         (Err(Error::NotifyWrite), _) => return Ok(Outcome::Refused),
         (ours, theirs) => {
-            return Err(format!("{what}: {ours:?}, libseccomp {theirs:?}\n{}", serde_json::to_string(profile).expect("JSON")));
+            return Err(format!(
+                "{what}: {ours:?}, libseccomp {theirs:?}\n{}",
+                serde_json::to_string(profile).expect("JSON")
+            ));
         }
     };
     let stub = Stub::new(oracle, profile, native);
@@ -161,7 +172,16 @@ fn compare(oracle: &mut Oracle, profile: &Profile, native: Arch, what: &str) -> 
                 let attempt = Attempt { arch, number, args: *args };
                 let theirs = stub.verdict(&theirs, &attempt);
                 let ours: Verdict = verdict(&ours, &attempt).map_err(|fault| format!("{what}: {fault}"))?;
-                if ours != theirs && Some(ours) == pseudo.get_or_insert_with(|| oracle.pseudo(profile, native)).verdict(&attempt).or_else(|| profile.default_action.and_then(|a| Some(Verdict::from_bits(oracle::action(a, profile.default_errno_ret))))) {
+                if ours != theirs
+                    && Some(ours)
+                        == pseudo.get_or_insert_with(|| oracle.pseudo(profile, native)).verdict(&attempt).or_else(
+                            || {
+                                profile.default_action.and_then(|a| {
+                                    Some(Verdict::from_bits(oracle::action(a, profile.default_errno_ret)))
+                                })
+                            },
+                        )
+                {
                     contradicts = true;
                 } else if ours != theirs && !second.is_empty() && ours == stub.verdict(&second, &attempt) {
                     contradicts = true;
@@ -186,7 +206,8 @@ fn compare(oracle: &mut Oracle, profile: &Profile, native: Arch, what: &str) -> 
 fn about(profile: &Profile, arch: Arch, call: u32) -> String {
     let behind = ["socketcall", "ipc"].iter().any(|name| number(arch, name) == Some(call));
     let lines = profile.syscalls.iter().filter_map(|rule| {
-        let name = rule.names.iter().find(|name| number(arch, name) == Some(call) || behind && is_behind(arch, name))?;
+        let name =
+            rule.names.iter().find(|name| number(arch, name) == Some(call) || behind && is_behind(arch, name))?;
         let args: Vec<_> = rule
             .args
             .iter()

@@ -138,7 +138,12 @@ fn rows(columns: &[BTreeMap<String, u32>]) -> String {
          use super::NONE as X;\n\n\
          pub(super) const COLUMNS: usize = ",
     );
-    let _ = write!(text, "{};\n\n#[rustfmt::skip]\n#[allow(clippy::large_const_arrays)] // it is not in the program, only what table.rs makes of it\npub(super) const ROWS: [(&str, [u16; COLUMNS]); {}] = [\n//", columns.len(), names.len());
+    let _ = write!(
+        text,
+        "{};\n\n#[rustfmt::skip]\n#[allow(clippy::large_const_arrays)] // it is not in the program, only what table.rs makes of it\npub(super) const ROWS: [(&str, [u16; COLUMNS]); {}] = [\n//",
+        columns.len(),
+        names.len()
+    );
     for (arch, ..) in COLUMNS {
         let _ = write!(text, " {}", arch.name().trim_start_matches("SCMP_ARCH_").to_lowercase());
     }

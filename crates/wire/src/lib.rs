@@ -21,4 +21,4 @@ pub use step::{
     Part, Propagate, Rlimit, Scheduler, Step, Target, Tree,
 };
 pub use talk::{Order, Report};
-pub use text::{Text, Texts};
+pub use text::{Bytes, Text, Texts};

@@ -2,7 +2,7 @@
 //! Hand-made: serde's smallest format made init half as large again and pulled a procedural macro into its build
 //! (docs/decisions/0001).
 
-use crate::text::{Text, Texts};
+use crate::text::{Bytes, Text, Texts};
 
 /// Where the plan is in init's memory: a segment of its program, which the kernel maps with the rest. Init's own segments
 /// begin at 2 MiB and lie below it.
@@ -156,6 +156,19 @@ impl<'a> Field<'a> for Text<'a> {
         length(bytes.len().saturating_add(1)).write(out);
         out.extend_from_slice(bytes);
         out.push(0);
+    }
+}
+
+impl<'a> Field<'a> for Bytes<'a> {
+    #[inline(never)]
+    fn read(from: &mut Reader<'a>) -> Option<Self> {
+        let len = u32::read(from)?;
+        Some(Bytes(from.take(len as usize)?))
+    }
+    #[cfg(feature = "alloc")]
+    fn write(&self, out: &mut Writer) {
+        length(self.0.len()).write(out);
+        out.extend_from_slice(self.0);
     }
 }
 

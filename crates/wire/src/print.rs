@@ -88,7 +88,7 @@ impl Display for Step<'_> {
             Self::EnterDirectory { path } => write!(f, "enter the working directory {path}"),
             Self::VerifyDirectory { path } => write!(f, "verify the working directory {path}"),
             Self::ResetAffinity {} => f.write_str("use every processor that the cgroup allows"),
-            Self::Affinity { mask } => write!(f, "use the processors {}", Processors(mask.bytes())),
+            Self::Affinity { mask } => write!(f, "use the processors {}", Processors(mask.0)),
             Self::BoundingSet { keep, .. } => write!(f, "keep {} in the bounding set", CapabilityNames(keep)),
             Self::Groups { ids } if ids.is_empty() => f.write_str("drop all additional groups"),
             Self::Groups { ids } => write!(f, "set the additional groups {ids}"),
@@ -96,7 +96,7 @@ impl Display for Step<'_> {
             Self::CapabilitySets { sets } => write!(f, "set the capabilities {sets}"),
             Self::NoNewPrivileges {} => f.write_str("set no_new_privs"),
             Self::Seccomp { filter, when, .. } => {
-                write!(f, "load a seccomp filter of {} instructions{when}", filter.bytes().len() / 8)
+                write!(f, "load a seccomp filter of {} instructions{when}", filter.0.len() / 8)
             }
             Self::FindProgram { name, .. } => write!(f, "exec: \"{name}\""),
             Self::Ready {} => f.write_str("report, and wait for the state to be written"),

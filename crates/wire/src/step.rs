@@ -2,7 +2,7 @@
 //! `rt-plan`, printed in `print.rs`, and applied in `rt-init`.
 
 use crate::message::{closed, message, record};
-use crate::text::{Text, Texts};
+use crate::text::{Bytes, Text, Texts};
 
 message! {
     /// One thing init does. Doc comments name the system calls and, where it matters, the reason for the place.
@@ -115,7 +115,7 @@ message! {
         /// Use every processor that the cgroup allows, whatever the caller was bound to: sched_setaffinity(2).
         ResetAffinity {},
         /// Use the processors of this mask and no others: sched_setaffinity(2). process.execCPUAffinity.
-        Affinity { mask: Text<'a>, },
+        Affinity { mask: Bytes<'a>, },
         /// prctl(2), PR_CAPBSET_DROP of each capability in `lose`; `keep` is what stays. While CAP_SETPCAP is there.
         BoundingSet { keep: u64, lose: u64, },
         /// setgroups(2).
@@ -129,7 +129,7 @@ message! {
         /// seccomp(2). Without no_new_privs it takes CAP_SYS_ADMIN, so `Now`, before `User`; with it `WithTheProgram`, so that
         /// the filter need not allow what init itself still does. One that notifies is loaded `Now`, while the parent
         /// is there to pass the listener on. `filter` is instructions as the kernel has them, `flags` its second argument.
-        Seccomp { filter: Text<'a>, flags: u32, when: Load, },
+        Seccomp { filter: Bytes<'a>, flags: u32, when: Load, },
         /// Find the program before anybody waits, so that `create` can say it is missing. As the user.
         FindProgram { name: Text<'a>, path: Text<'a>, },
         /// Tell the parent that all is done, and wait for its `Proceed`: state is written in between.

@@ -75,6 +75,10 @@ impl fmt::Debug for Text<'_> {
     }
 }
 
+/// Bytes that are no text: nothing is added to them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Bytes<'a>(pub &'a [u8]);
+
 /// A list of strings: `count` words end to end, each with its NUL.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Texts<'a> {

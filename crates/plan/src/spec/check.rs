@@ -39,9 +39,6 @@ fn version(version: &str) -> Result<(), Error> {
 fn unsupported(spec: &Spec<'_>) -> Result<(), Error> {
     let linux = &spec.linux;
     let refuse = |field: &str, what| Err(Error::Unsupported { field: field.to_owned(), what });
-    if linux.seccomp.is_some() {
-        return refuse("linux.seccomp", "a seccomp filter");
-    }
     let mut kinds = linux.namespaces.iter().filter_map(|namespace| kind(&namespace.kind));
     if kinds.any(|kind| !KINDS.contains(&kind)) {
         return refuse("linux.namespaces", "a user namespace");

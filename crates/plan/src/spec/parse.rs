@@ -4,6 +4,7 @@ use super::check;
 use super::resources::Resources;
 use super::text::Str;
 use crate::Error;
+use crate::seccomp::Profile;
 use serde::de::{Deserializer, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -247,7 +248,8 @@ pub struct Linux<'a> {
     pub devices: Vec<Device<'a>>,
     #[serde(deserialize_with = "or_default")]
     pub(super) net_devices: BTreeMap<Str<'a>, IgnoredAny>,
-    pub(super) seccomp: Option<IgnoredAny>,
+    /// The system calls that its processes may make; absent: all.
+    pub seccomp: Option<Profile<'a>>,
     /// `shared`, `slave`, `private` or `unbindable`, or with an `r` before it; empty for the default.
     pub rootfs_propagation: Str<'a>,
     /// Paths to hide.

@@ -291,7 +291,9 @@ fn print(config: &str, host: &Host, request: &Request) -> Vec<String> {
 
 fn print_exec(config: &str, host: &Host, request: &Request) -> Vec<String> {
     let spec = Spec::parse(config.as_bytes()).expect("a config");
-    written(exec(&Kept::of(&spec, request), spec.process.as_ref().expect("one"), host, request))
+    let filter = create(&spec, host, request).expect("a plan").filter;
+    let kept = Kept::of(&spec, request, filter.as_ref());
+    written(exec(&kept, spec.process.as_ref().expect("one"), filter, host, request))
 }
 
 fn written(planned: Result<Plan, Error>) -> Vec<String> {

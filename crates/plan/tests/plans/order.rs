@@ -277,8 +277,14 @@ fn exec_becomes_a_process_as_create_does() {
         let spec = Spec::parse(case.config.as_bytes()).expect("as before");
         let process = spec.process.as_ref().expect("as before");
         let request = Request { notify: None, listen: 0, ..case.request.clone() };
-        let plan =
-            exec(&Kept::of(&spec, &case.request), process, &case.host, &request).expect("it was possible before");
+        let plan = exec(
+            &Kept::of(&spec, &case.request, created.filter.as_ref()),
+            process,
+            created.filter.clone(),
+            &case.host,
+            &request,
+        )
+        .expect("it was possible before");
         let becoming = |steps: &Steps| -> Vec<String> {
             let own =
                 is!(ExecLabel | ResetAffinity | Affinity | Ready | FindProgram | AwaitStart | RunHook | Exec | Serve);

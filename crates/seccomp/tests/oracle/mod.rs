@@ -51,7 +51,9 @@ impl Oracle {
         let input = child.stdin.take().expect("piped");
         let output = child.stdout.take().expect("piped");
         let (sender, lines) = channel();
-        std::thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        std::thread::spawn(move || {
+            BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
         Self { child, input, lines, program, level: 1 }
     }
 
@@ -221,7 +223,8 @@ impl Pseudo {
     fn block(&self, from: usize, deep: usize, attempt: &Attempt) -> Option<Verdict> {
         let mut at = from;
         while let Some(line) = self.0.get(at).filter(|line| depth(line) >= deep) {
-            let next = |from: usize| (from..self.0.len()).find(|at| depth(&self.0[*at]) <= deep).unwrap_or(self.0.len());
+            let next =
+                |from: usize| (from..self.0.len()).find(|at| depth(&self.0[*at]) <= deep).unwrap_or(self.0.len());
             if let Some(action) = line.trim_start().strip_prefix("action ") {
                 return Some(read_action(action.trim_end_matches(';')));
             }

@@ -51,7 +51,15 @@ const MASKS: &[u64] = &[0, 1, 6, 0xffff_ffff, 0xffff_ffff_0000_0000, (1 << 32) |
 
 /// A profile about calls of these names, for `native` and perhaps others of the same byte order.
 pub(crate) fn profile(dice: &mut Dice, names: &[&str], others: &[Arch]) -> Profile {
-    let default = dice.pick(&[Action::Errno, Action::Errno, Action::Allow, Action::Kill, Action::Trap, Action::Log, Action::Trace]);
+    let default = dice.pick(&[
+        Action::Errno,
+        Action::Errno,
+        Action::Allow,
+        Action::Kill,
+        Action::Trap,
+        Action::Log,
+        Action::Trace,
+    ]);
     let mut values: Vec<u64> = (0..1 + dice.below(3)).map(|_| dice.pick(VALUES)).collect();
     if dice.one_in(3) {
         values.push(dice.next());
