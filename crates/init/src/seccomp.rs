@@ -5,6 +5,7 @@ use crate::hands::{At, Done, Hands};
 use rt_sys::filter;
 use rt_wire::{Bytes, Load, Part, Report};
 use rustix::fd::{AsFd, AsRawFd};
+use rustix::io::Errno;
 
 pub(crate) fn load(hands: &mut Hands, filter: Bytes<'static>, flags: u32, when: Load) -> Done {
     if when == Load::WithTheProgram {
@@ -20,20 +21,21 @@ pub(crate) fn load(hands: &mut Hands, filter: Bytes<'static>, flags: u32, when: 
     Ok(())
 }
 
-/// For process 1 of `--init`, which stays: what it needs, and nothing that the program could make it do. The calls of
-/// `serve::attend`, each with its number on this machine: read, ppoll, wait4, kill, exit_group, madvise, clock_gettime, and
-/// restart_syscall, which the kernel makes of a ppoll that was stopped.
+/// For process 1 of `--init`, which stays: what it needs, and nothing that the program could make it do. Each with its number on
+/// this machine: the calls of `serve::attend`, which are read, ppoll, wait4, kill, exit_group, madvise, clock_gettime, and
+/// restart_syscall, which the kernel makes of a ppoll that was stopped; and those between this filter and the program, which are
+/// futex, close, close_range and, if there is to be no program, write.
 #[cfg(target_arch = "x86_64")]
-const NEEDED: [u32; 8] = [0, 271, 61, 62, 231, 28, 228, 219];
+const NEEDED: [u32; 12] = [0, 271, 61, 62, 231, 28, 228, 219, 202, 3, 436, 1];
 #[cfg(target_arch = "aarch64")]
-const NEEDED: [u32; 8] = [63, 73, 260, 129, 94, 233, 113, 128];
+const NEEDED: [u32; 12] = [63, 73, 260, 129, 94, 233, 113, 128, 98, 57, 436, 64];
 
 /// `AUDIT_ARCH_*` of this machine.
 const ARCH: u32 = if cfg!(target_arch = "x86_64") { 0xc000_003e } else { 0xc000_00b7 };
 
 /// Where the program has a filter, its parent has this one: it could otherwise be traced by the program, and made to call
-/// what the program may not.
-pub(crate) fn confine_process_1() -> Done {
+/// what the program may not. So it is loaded before there is a program.
+pub(crate) fn confine_process_1() -> Result<(), Errno> {
     const LOAD: u16 = 0x20;
     const EQUAL: u16 = 0x15;
     const RETURN: u16 = 0x06;
@@ -49,5 +51,5 @@ pub(crate) fn confine_process_1() -> Done {
         let ([c0, c1], [v0, v1, v2, v3]) = (u16::to_ne_bytes(code), u32::to_ne_bytes(value));
         *slot = [c0, c1, yes, no, v0, v1, v2, v3];
     }
-    Ok(filter::load(&program, 0).map(drop)?)
+    filter::load(&program, 0).map(drop)
 }

@@ -3,13 +3,13 @@
 use crate::hands::{self, Done, Hands};
 use crate::{program, seccomp};
 use core::ops::Range;
-use rt_sys::clone::{Failure, Group, Program, Spawn, spawn};
+use rt_sys::clone::{Failure, Group, Program, Spawn, spawn, spawn_after};
 use rt_sys::exec::exit;
 use rt_sys::{command, fd, map, signal};
 use rt_wire::{Part, Step, Text, Texts};
 
 use rustix::event::{PollFd, PollFlags};
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus, set_child_subreaper, wait};
 
@@ -26,14 +26,13 @@ pub(crate) fn serve(hands: &Hands, step: Step<'_>) -> Done {
     // Orphans come to us also where we are not process 1.
     set_child_subreaper(Some(Pid::INIT))?;
     signal::set_mask(u64::MAX)?;
+    let signals = signal::descriptor(u64::MAX)?;
     let payload = start(args, env, path, home, hands.filter)?;
     // All of them: those that tell `start` that it runs, the program's own, and the streams, whose readers wait for the
     // end of what the program has to say.
-    fd::close_between(0, u32::MAX)?;
-    let signals = signal::descriptor(u64::MAX)?;
-    if hands.filter.is_some() {
-        seccomp::confine_process_1()?;
-    }
+    let number = signals.as_raw_fd().unsigned_abs();
+    fd::close_between(0, number)?;
+    fd::close_between(number.saturating_add(1), u32::MAX)?;
     attend(&signals, payload, linger, &hands.code)
 }
 
@@ -46,11 +45,12 @@ fn start(
     filter: Option<(&[u8], u32)>,
 ) -> Result<Pid, hands::Failure> {
     let mut payload = None;
+    let mut failed = None;
     let name = Text::from(args.iter().next().ok_or(Errno::INVAL)?);
-    program::start(name, args, env, search, home, |path, args, env| {
+    let started = program::start(name, args, env, search, home, |path, args, env| {
         // No child for a path that leads nowhere: the program is to be number 2.
         program::may_execute(path)?;
-        let child = spawn(&Spawn {
+        let child = Spawn {
             namespaces: 0,
             cgroup: None,
             program: Program::Path(path),
@@ -64,15 +64,28 @@ fn start(
             filter,
             oom_score: &[],
             carry_capabilities: false,
-        });
+        };
+        let child = match filter {
+            None => spawn(&child),
+            Some(_) => spawn_after(&child, seccomp::confine_process_1),
+        };
         match child {
             Ok(child) => {
                 payload = Some(child.pid);
                 Ok(())
             }
+            // There is no second child, and no look at another path, behind a filter.
+            Err(Failure::Exec(errno)) if filter.is_some() => {
+                failed = Some(errno);
+                Err(Errno::CANCELED)
+            }
             Err(Failure::Clone(errno) | Failure::Exec(errno)) => Err(errno),
         }
-    })?;
+    });
+    if let Some(errno) = failed {
+        return Err(hands::Failure::from(errno));
+    }
+    started?;
     Ok(payload.ok_or(Errno::CHILD)?)
 }
 

@@ -1,8 +1,8 @@
-//! A child that shares our memory until it executes a program: clone3(2) with CLONE_VM and CLONE_VFORK.
+//! A child that shares our memory until it executes a program: clone3(2) with CLONE_VM and, mostly, CLONE_VFORK.
 //!
 //! A plain fork copies page tables, which costs more the larger the parent grows (35 µs and up); this does not.
 //! What the child does between clone and exec is here, whole, and is system calls only: it runs on the parent's
-//! memory while the parent's thread sleeps.
+//! memory while the parent's thread sleeps, or does what the child waits for.
 
 use crate::exec::{Words, execve, execve_fd, exit};
 use crate::raw::answer;
@@ -10,15 +10,17 @@ use crate::{fd, signal};
 use core::cell::Cell;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
+use core::sync::atomic::{AtomicU32, Ordering};
 use linux_raw_sys::general::{
-    __NR_clone3, CLONE_CLEAR_SIGHAND, CLONE_INTO_CGROUP, CLONE_PIDFD, CLONE_VFORK, CLONE_VM, SIGCHLD, clone_args,
+    __NR_clone3, CLONE_CHILD_CLEARTID, CLONE_CLEAR_SIGHAND, CLONE_INTO_CGROUP, CLONE_PIDFD, CLONE_VFORK, CLONE_VM,
+    SIGCHLD, clone_args,
 };
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::process::Pid;
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, capabilities, configure_capability_in_ambient_set, set_capabilities,
+    CapabilitySet, CapabilitySets, capabilities, configure_capability_in_ambient_set, futex, set_capabilities,
 };
 
 /// What the child is, and what it becomes.
@@ -94,9 +96,18 @@ pub enum Failure {
 /// Shared with the child, which writes `errno` before it leaves.
 struct Shared<'a> {
     spawn: &'a Spawn<'a>,
+    /// Whether it may go on.
+    gate: AtomicU32,
+    /// Not zero as long as it shares our memory: set to it by the kernel.
+    here: AtomicU32,
     errno: Cell<i32>,
     oom_score: Cell<i32>,
 }
+
+const SHUT: u32 = 0;
+const OPEN: u32 = 1;
+/// For ever.
+const CLOSED: u32 = 2;
 
 /// Three small frames deep. Every page of it is touched by the probe of the frame it stands in.
 const STACK: usize = 8 << 10;
@@ -107,17 +118,36 @@ struct Stack(#[allow(dead_code)] [MaybeUninit<u8>; STACK]);
 
 /// Start the child. Returns when it has executed its program, or failed to.
 pub fn spawn(spawn: &Spawn<'_>) -> Result<Child, Failure> {
+    start(spawn, None::<fn() -> Result<(), Errno>>)
+}
+
+/// The same with something to do by the parent when the child is there, and before it executes its program: the child waits
+/// for it. If that fails, the child leaves.
+pub fn spawn_after(spawn: &Spawn<'_>, first: impl FnOnce() -> Result<(), Errno>) -> Result<Child, Failure> {
+    start(spawn, Some(first))
+}
+
+fn start(spawn: &Spawn<'_>, first: Option<impl FnOnce() -> Result<(), Errno>>) -> Result<Child, Failure> {
     let mut stack = Stack([MaybeUninit::uninit(); STACK]);
-    let shared = Shared { spawn, errno: Cell::new(0), oom_score: Cell::new(0) };
+    let gate = if first.is_some() { SHUT } else { OPEN };
+    let shared = Shared {
+        spawn,
+        gate: AtomicU32::new(gate),
+        here: AtomicU32::new(1),
+        errno: Cell::new(0),
+        oom_score: Cell::new(0),
+    };
     let mut pidfd = -1i32;
-    let mut flags = u64::from(spawn.namespaces) | u64::from(CLONE_VM | CLONE_VFORK | CLONE_PIDFD) | CLONE_CLEAR_SIGHAND;
+    // One of these tells when the child does not share our memory any more.
+    let leaves = if first.is_some() { CLONE_CHILD_CLEARTID } else { CLONE_VFORK };
+    let mut flags = u64::from(spawn.namespaces) | u64::from(CLONE_VM | leaves | CLONE_PIDFD) | CLONE_CLEAR_SIGHAND;
     if spawn.cgroup.is_some() {
         flags |= CLONE_INTO_CGROUP;
     }
     let args = clone_args {
         flags,
         pidfd: (&raw mut pidfd).addr() as u64,
-        child_tid: 0,
+        child_tid: shared.here.as_ptr().addr() as u64,
         parent_tid: 0,
         exit_signal: u64::from(SIGCHLD),
         stack: (&raw mut stack).addr() as u64,
@@ -127,8 +157,17 @@ pub fn spawn(spawn: &Spawn<'_>) -> Result<Child, Failure> {
         set_tid_size: 0,
         cgroup: spawn.cgroup.map_or(0, |fd| fd.as_raw_fd() as u64),
     };
-    // SAFETY: the child runs `child` on its own stack, which outlives it: CLONE_VFORK holds us until it has left.
+    // SAFETY: the child runs `child` on its own stack, which outlives it: CLONE_VFORK, or what follows, holds us until it has
+    // left.
     let pid = unsafe { clone3(&args, child, (&raw const shared).cast()) }.map_err(Failure::Clone)?;
+    if let Some(first) = first {
+        let gate = if first().is_ok() { OPEN } else { CLOSED };
+        shared.gate.store(gate, Ordering::Release);
+        let _ = futex::wake(&shared.gate, futex::Flags::empty(), 1);
+        while shared.here.load(Ordering::Acquire) != 0 {
+            let _ = futex::wait(&shared.here, futex::Flags::empty(), 1, None);
+        }
+    }
     let pid = Pid::from_raw(pid as i32).ok_or(Failure::Clone(Errno::CHILD))?;
     // SAFETY: the kernel wrote a fresh descriptor into `pidfd` and nobody else has it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
@@ -152,6 +191,13 @@ extern "C" fn child(shared: *const ()) -> ! {
     // SAFETY: `spawn` passed a `Shared` that outlives us.
     let shared = unsafe { &*shared.cast::<Shared<'_>>() };
     let spawn = shared.spawn;
+    while shared.gate.load(Ordering::Acquire) == SHUT {
+        let _ = futex::wait(&shared.gate, futex::Flags::empty(), SHUT, None);
+    }
+    if shared.gate.load(Ordering::Acquire) == CLOSED {
+        shared.errno.set(Errno::CANCELED.raw_os_error());
+        exit(127)
+    }
     if let Err(errno) = set_oom_score(spawn.oom_score) {
         shared.oom_score.set(errno.raw_os_error());
     }
