@@ -305,7 +305,7 @@ _rt() {
             return 0
             ;;
         rt__subcmd__explain)
-            opts="-b -f -h --bundle --config --no-pivot --no-new-keyring --format --help"
+            opts="-b -f -h --bundle --config --no-pivot --no-new-keyring --format --seccomp --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -335,6 +335,10 @@ _rt() {
                     ;;
                 --format)
                     COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --seccomp)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)

@@ -116,6 +116,7 @@ complete -c rt -n "__fish_rt_using_subcommand explain" -s b -l bundle -d 'The bu
 complete -c rt -n "__fish_rt_using_subcommand explain" -s f -l config -d 'Another file instead of the bundle\'s config.json' -r -F
 complete -c rt -n "__fish_rt_using_subcommand explain" -l format -d 'Format of the plan' -r -f -a "text\t''
 json\t''"
+complete -c rt -n "__fish_rt_using_subcommand explain" -l seccomp -d 'Instead of the plan, what the seccomp profile does with one system call' -r
 complete -c rt -n "__fish_rt_using_subcommand explain" -l no-pivot -d 'Enter the root file system by moving it onto /: for hosts that run from an initramfs'
 complete -c rt -n "__fish_rt_using_subcommand explain" -l no-new-keyring -d 'Let the container use the caller\'s session keyring'
 complete -c rt -n "__fish_rt_using_subcommand explain" -s h -l help -d 'Print help'

@@ -15,6 +15,7 @@ pub mod options;
 pub mod plan;
 mod process;
 mod rootfs;
+pub mod ruling;
 pub mod seccomp;
 pub mod spec;
 mod steps;

@@ -1,9 +1,9 @@
 //! The system calls that a process may make: the config's profile as a program, and when it is loaded.
 
 use crate::error::invalid;
-use crate::spec::{Annotations, Linux, Str};
+use crate::spec::{Annotations, Linux, Spec, Str};
 use crate::{Error, Host, Steps};
-use rt_seccomp::Arch;
+use rt_seccomp::{Action, Arch, Flag};
 use rt_wire::{Bytes, Load, Step};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -49,11 +49,8 @@ pub(crate) fn filter(
     annotations: &Annotations<'_>,
     host: &Host,
 ) -> Result<Option<Filter<'static>>, Error> {
-    let annotation = |wanted: &str| annotations.iter().find(|(key, _)| &***key == wanted).map(|(_, value)| &**value);
-    if let Some(data) = annotation(PROGRAM) {
-        let program = base64(data).filter(|program| !program.is_empty() && program.len() % 8 == 0);
-        let problem = || invalid(format!("annotations[\"{PROGRAM}\"]"), "not a BPF program in base64");
-        return Ok(Some(Filter { program: program.ok_or_else(problem)?.into(), terms: Terms::default() }));
+    if let Some((_, program)) = annotated(annotations)? {
+        return Ok(Some(Filter { program: program.into(), terms: Terms::default() }));
     }
     let Some(profile) = linux.seccomp.as_ref().filter(|profile| !profile.is_empty()) else { return Ok(None) };
     let compiled = rt_seccomp::compile(profile, Arch::NATIVE, host.seccomp_flags)
@@ -61,8 +58,11 @@ pub(crate) fn filter(
     let agent = match compiled.notify {
         false => None,
         true => {
-            let path =
-                profile.listener_path.as_deref().filter(|path| !path.is_empty()).or_else(|| annotation(RECEIVER));
+            let path = profile
+                .listener_path
+                .as_deref()
+                .filter(|path| !path.is_empty())
+                .or_else(|| find(annotations, RECEIVER));
             let path = path.ok_or_else(|| {
                 invalid(
                     "linux.seccomp.listenerPath",
@@ -77,6 +77,45 @@ pub(crate) fn filter(
     Ok(Some(Filter { program: Cow::Owned(program), terms: Terms { flags: compiled.flags, agent } }))
 }
 
+/// The program that an annotation has, and which one.
+pub(crate) fn annotated(annotations: &Annotations<'_>) -> Result<Option<(String, Vec<u8>)>, Error> {
+    let Some(data) = find(annotations, PROGRAM) else { return Ok(None) };
+    let field = format!("annotations[\"{PROGRAM}\"]");
+    match base64(data).filter(|program| !program.is_empty() && program.len() % 8 == 0) {
+        Some(program) => Ok(Some((field, program))),
+        None => Err(invalid(field, "not a BPF program in base64")),
+    }
+}
+
+fn find<'a>(annotations: &'a Annotations<'_>, wanted: &str) -> Option<&'a str> {
+    annotations.iter().find(|(key, _)| &***key == wanted).map(|(_, value)| &**value)
+}
+
+/// What a container's filter is, for people.
+pub fn summary(spec: &Spec<'_>, filter: &Filter<'_>) -> String {
+    let mut parts = Vec::new();
+    match spec.linux.seccomp.as_ref().filter(|_| find(&spec.annotations, PROGRAM).is_none()) {
+        None => parts.push(format!("annotations[\"{PROGRAM}\"]")),
+        Some(profile) => {
+            let default = profile.default_action.map_or("", Action::name);
+            let errno = profile.default_errno_ret.map(|errno| format!(" {errno}")).unwrap_or_default();
+            parts.push(format!("{} rules, otherwise {default}{errno}", profile.syscalls.len()));
+            parts.push(architectures(profile).map(Arch::name).collect::<Vec<_>>().join(", "));
+        }
+    }
+    parts.push(format!("{} instructions", filter.program.len() / 8));
+    let flags = Flag::ALL.iter().filter(|flag| filter.terms.flags & flag.bit() != 0);
+    parts.extend(flags.map(|flag| flag.name().to_owned()));
+    parts.extend(filter.terms.agent.iter().map(|agent| format!("the listener goes to {}", agent.path)));
+    parts.join("; ")
+}
+
+/// Those whose calls a profile judges: the machine's own, and what it lists.
+pub(crate) fn architectures(profile: &Profile<'_>) -> impl Iterator<Item = Arch> {
+    let listed = profile.architectures.iter().copied().filter(|arch| *arch != Arch::NATIVE);
+    std::iter::once(Arch::NATIVE).chain(listed)
+}
+
 /// Where in the list it is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
@@ -84,7 +123,7 @@ pub(crate) enum Place {
     Privileged,
     /// Before the parent writes the state: it passes the listener on.
     BeforeReady,
-    /// With the program, so that it need not allow what init does.
+    /// With the program, so that it need not allow what init does; and with the hooks before it, which are the image's too.
     WithTheProgram,
 }
 

@@ -373,6 +373,9 @@ pub(crate) struct ExplainArgs {
     /// Format of the plan
     #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
     pub(crate) format: ExplainFormat,
+    /// Instead of the plan, what the seccomp profile does with one system call
+    #[arg(long, value_name = "CALL[:ARG,...]")]
+    pub(crate) seccomp: Option<String>,
     /// The name that the container would have
     #[arg(value_name = "ID", default_value = "example")]
     pub(crate) id: String,

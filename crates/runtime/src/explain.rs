@@ -6,7 +6,8 @@ use crate::create::{Facts, scope};
 use crate::{Create, Error};
 use rt_cgroup::systemd::{Property, Unit, properties};
 use rt_cgroup::{Layout, Settings};
-use rt_plan::{Pids, Plan, Spec, Wait};
+use rt_plan::ruling::{Answer, Question, ask};
+use rt_plan::{Pids, Plan, Spec, Wait, seccomp};
 use rt_wire::Namespace;
 use serde::Serialize;
 use std::fmt;
@@ -25,6 +26,8 @@ pub struct Explanation {
     pub limits: Vec<String>,
     /// Namespaces that the clone makes.
     pub namespaces: Vec<String>,
+    /// Its seccomp filter, if it has one.
+    pub seccomp: Option<String>,
     /// What the parent does around the clone.
     pub around: Vec<String>,
     /// What init does.
@@ -56,6 +59,7 @@ pub fn explain(request: &Create) -> Result<Explanation, Error> {
         unit: unit.map_or(Ok(Vec::new()), |unit| told(&unit, &spec, request))?,
         limits,
         namespaces: namespaces(&plan),
+        seccomp: plan.filter.as_ref().map(|filter| seccomp::summary(&spec, filter)),
         around: around(&plan),
         steps: plan.steps.iter().map(|step| step.to_string()).collect(),
     })
@@ -68,6 +72,15 @@ fn told(unit: &Unit, spec: &Spec<'_>, request: &Create) -> Result<Vec<String>, E
     properties.extend(properties::properties(&spec.linux.resources, u32::MAX)?);
     told.extend(properties.iter().map(Property::to_string));
     Ok(told)
+}
+
+/// What becomes of one system call in the container, and by which part of its config.
+///
+/// # Errors
+/// As `create`, as far as the config and its profile go.
+pub fn rule(request: &Create, question: &Question) -> Result<Answer, Error> {
+    let bundle = Bundle::open(&request.bundle, request.config.as_deref())?;
+    Ok(ask(&Spec::parse(&bundle.config)?, question)?)
 }
 
 fn namespaces(plan: &Plan) -> Vec<String> {
@@ -118,6 +131,7 @@ impl fmt::Display for Explanation {
         if !self.namespaces.is_empty() {
             writeln!(f, "new namespaces\n      {}", self.namespaces.join(" "))?;
         }
+        section(f, "seccomp filter", self.seccomp.as_slice())?;
         section(f, "around the clone", &self.around)?;
         writeln!(f, "init")?;
         for (index, step) in self.steps.iter().enumerate() {

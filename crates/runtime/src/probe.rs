@@ -26,10 +26,16 @@ pub(crate) fn host(spec: &Spec<'_>) -> Result<Host, Error> {
 
 /// What seccomp(2) knows on any kernel that rt runs on, and what is newer if it is asked for.
 fn seccomp_flags(asked: &[Flag]) -> u32 {
-    const SINCE_5_0: [Flag; 3] = [Flag::Tsync, Flag::Log, Flag::SpecAllow];
-    let old = SINCE_5_0.iter().fold(0, |flags, flag| flags | flag.bit());
     let newer = asked.iter().filter(|flag| !SINCE_5_0.contains(flag) && rt_sys::filter::knows(flag.bit()));
-    newer.fold(old, |flags, flag| flags | flag.bit())
+    SINCE_5_0.iter().chain(newer).fold(0, |flags, flag| flags | flag.bit())
+}
+
+const SINCE_5_0: [Flag; 3] = [Flag::Tsync, Flag::Log, Flag::SpecAllow];
+
+/// The flags of `linux.seccomp` that can be had on this machine.
+pub fn supported_flags() -> impl Iterator<Item = Flag> {
+    let supported = seccomp_flags(Flag::ALL);
+    Flag::ALL.iter().copied().filter(move |flag| flag.bit() & supported != 0)
 }
 
 /// The same for a process that joins a container.

@@ -1,5 +1,5 @@
-//! `rt features`: what this build of rt can do, whatever the machine: features.md of the runtime-spec, printed as runc
-//! prints it.
+//! `rt features`: what this build of rt can do, whatever the machine but for `supportedFlags`: features.md of the
+//! runtime-spec, printed as runc prints it.
 //!
 //! What a config may say comes from the tables that read it.
 
@@ -7,6 +7,7 @@ use crate::args::{SPEC, commit};
 use crate::output::print;
 use rt_plan::{NAMESPACES, capabilities, options};
 use rt_runtime::Error;
+use rt_seccomp::{Action, Arch, Flag, Operator};
 use serde::Serialize;
 use serde_json::ser::{PrettyFormatter, Serializer};
 use std::collections::BTreeMap;
@@ -36,7 +37,7 @@ struct Linux {
     namespaces: Vec<&'static str>,
     capabilities: Vec<String>,
     cgroup: Cgroup,
-    seccomp: Enabled,
+    seccomp: Seccomp,
     apparmor: Enabled,
     selinux: Enabled,
     intel_rdt: Enabled,
@@ -54,6 +55,18 @@ struct Cgroup {
     systemd: bool,
     systemd_user: bool,
     rdma: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Seccomp {
+    enabled: bool,
+    actions: Vec<&'static str>,
+    operators: Vec<&'static str>,
+    archs: Vec<&'static str>,
+    known_flags: Vec<&'static str>,
+    /// Those that this kernel knows too.
+    supported_flags: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -93,7 +106,7 @@ fn known() -> Features {
             namespaces: NAMESPACES.map(|kind| kind.words()).into(),
             capabilities: capabilities::names().collect(),
             cgroup: Cgroup { v1: true, v2: true, systemd: false, systemd_user: false, rdma: true },
-            seccomp: NO,
+            seccomp: seccomp(),
             apparmor: YES,
             selinux: YES,
             intel_rdt: NO,
@@ -107,5 +120,21 @@ fn known() -> Features {
             ("rt.version", env!("CARGO_PKG_VERSION")),
         ]),
         potentially_unsafe_config_annotations: [],
+    }
+}
+
+fn seccomp() -> Seccomp {
+    let sorted = |names: &mut dyn Iterator<Item = &'static str>| {
+        let mut names: Vec<_> = names.collect();
+        names.sort_unstable();
+        names
+    };
+    Seccomp {
+        enabled: true,
+        actions: sorted(&mut Action::ALL.iter().map(|action| action.name())),
+        operators: sorted(&mut Operator::ALL.iter().map(|operator| operator.name())),
+        archs: sorted(&mut Arch::ALL.iter().map(|arch| arch.name())),
+        known_flags: Flag::ALL.iter().map(|flag| flag.name()).collect(),
+        supported_flags: rt_runtime::supported_flags().map(Flag::name).collect(),
     }
 }
