@@ -158,6 +158,9 @@ fn config(dice: &mut Dice) -> Value {
         linux.insert("personality".into(), json!({ "domain": dice.one(&["LINUX", "LINUX32"]) }));
     }
     linux.insert("devices".into(), devices(dice));
+    if dice.rarely(3) {
+        linux.insert("seccomp".into(), profile(dice));
+    }
 
     let mut config = json!({
         "ociVersion": "1.3.0",
@@ -177,6 +180,21 @@ fn config(dice: &mut Dice) -> Value {
         config["annotations"] = json!({ "run.oci.hooks.stderr": "/var/log/hooks", "run.rt.init": "linger=100" });
     }
     config
+}
+
+fn profile(dice: &mut Dice) -> Value {
+    let actions = ["SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_LOG", "SCMP_ACT_NOTIFY"];
+    let rules: Vec<_> = dice
+        .some(&["mkdir", "openat", "close", "execve", "no_such_call"])
+        .into_iter()
+        .map(|name| json!({ "names": [name], "action": dice.one(&actions) }))
+        .collect();
+    json!({
+        "defaultAction": dice.one(&actions[..4]),
+        "architectures": dice.some(&["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_AARCH64"]),
+        "listenerPath": "/run/agent.sock",
+        "syscalls": rules,
+    })
 }
 
 fn hooks(dice: &mut Dice) -> Value {

@@ -201,6 +201,52 @@ fn exec_plans() {
 }
 
 #[test]
+#[cfg(target_arch = "x86_64")] // Elsewhere the programs have other lengths.
+fn seccomp() {
+    let profiled = |rules: Value| {
+        let mut config = read("tests/golden/user.json");
+        config["linux"]["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules });
+        config["linux"]["seccomp"]["listenerPath"] = json!("/run/agent.sock");
+        config["process"]["noNewPrivileges"] = json!(true);
+        config["hooks"] = json!({ "startContainer": [{ "path": "/bin/hook" }] });
+        config
+    };
+    let without = |mut config: Value| {
+        config["process"]["noNewPrivileges"] = json!(false);
+        config
+    };
+    let refusing = || profiled(json!([{ "names": ["mkdir"], "action": "SCMP_ACT_ERRNO" }]));
+    let notifying = || profiled(json!([{ "names": ["mkdir"], "action": "SCMP_ACT_NOTIFY" }]));
+    let unheard = || {
+        let mut config = notifying();
+        config["linux"]["seccomp"]["listenerPath"] = Value::Null;
+        config
+    };
+    let mut receiver = unheard();
+    receiver["annotations"] = json!({ "run.oci.seccomp.receiver": "/run/other.sock" });
+    let mut program = refusing();
+    program["annotations"] = json!({ "run.oci.seccomp_bpf_data": "BgAAAAAA/38=" });
+    let host = || Host { seccomp_flags: 0x7, ..hosts::root_on_v2() };
+    let serve = Request { serve: Some(500), ..request() };
+    let wait = Request { wait: Wait::Nobody, ..request() };
+    Golden::new("seccomp")
+        .section("with no_new_privs", &refusing(), &host(), &request())
+        .section("without", &without(refusing()), &host(), &request())
+        .section("a built-in init", &refusing(), &host(), &serve)
+        .section("somebody is notified", &notifying(), &host(), &request())
+        .section("somebody is notified, without no_new_privs", &without(notifying()), &host(), &request())
+        .section("nobody to notify", &unheard(), &host(), &request())
+        .section("who is notified is in an annotation", &receiver, &host(), &request())
+        .section("a program in an annotation", &program, &host(), &request())
+        .compare();
+    Golden::new("seccomp-exec")
+        .exec("exec, with no_new_privs", &refusing(), &host(), &wait)
+        .exec("without", &without(refusing()), &host(), &wait)
+        .exec("somebody is notified", &notifying(), &host(), &wait)
+        .compare();
+}
+
+#[test]
 fn every_golden_file_is_compared() {
     let source = include_str!("golden.rs");
     for entry in fs::read_dir(directory()).expect("the directory of golden files") {

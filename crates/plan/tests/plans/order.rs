@@ -2,7 +2,7 @@
 
 use crate::generate::{Case, case};
 use rt_plan::{Kept, Plan, Request, Spec, Steps, Wait, create, exec};
-use rt_wire::{Enter, HookKind, NONE, Step, Target};
+use rt_wire::{Enter, HookKind, Load, NONE, Step, Target};
 use std::collections::BTreeSet;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -91,6 +91,7 @@ fn a_plan_reports_once_and_waits_for_whom_it_was_told_to() {
             !matches!(
                 step,
                 Step::AwaitStart { .. }
+                    | Step::Seccomp { when: Load::WithTheProgram, .. }
                     | Step::RunHook { kind: HookKind::StartContainer, .. }
                     | Step::CloseDescriptors { .. }
                     | Step::Exec { .. }
@@ -257,6 +258,55 @@ fn hooks_run_where_their_program_is_looked_up() {
         // As the user, and when nobody waits any more: right before the program.
         assert_before(plan, is!(Ready | AwaitStart | CapabilitySets | Umask), start);
         assert_before(plan, start, is!(CloseDescriptors));
+    });
+}
+
+#[test]
+fn a_filter_is_loaded_once_and_in_its_place() {
+    let kinds = std::cell::Cell::new([0; 3]);
+    every_plan(|plan, case| {
+        let spec = Spec::parse(case.config.as_bytes()).expect("as before");
+        let process = spec.process.as_ref().expect("as before");
+        let Some(filter) = &plan.filter else {
+            assert_eq!(places(plan, is!(Seccomp)), [] as [usize; 0]);
+            return;
+        };
+        let [mut privileged, mut notifying, mut last] = kinds.get();
+        let at = place(plan, is!(Seccomp));
+        let now = plan.steps.iter().any(|step| matches!(step, Step::Seccomp { when: Load::Now, .. }));
+        match (process.no_new_privileges, &filter.terms.agent) {
+            (false, _) => {
+                // It takes CAP_SYS_ADMIN, which goes with the user.
+                assert!(now);
+                assert_before(plan, is!(Seccomp), is!(User | CapabilitySets | Ready));
+                assert_before(plan, is!(EnterRoot | Groups | BoundingSet), is!(Seccomp));
+                privileged += 1;
+            }
+            (true, Some(_)) => {
+                // Its listener is the parent's to pass on, who has no more to do with it after `Ready`.
+                assert!(now);
+                assert_eq!(at + 1, place(plan, is!(Ready)));
+                notifying += 1;
+            }
+            (true, None) => {
+                assert!(!now);
+                let behind = plan.steps.iter().skip(at + 1);
+                assert!(behind.into_iter().all(|step| is!(RunHook | CloseDescriptors | Exec | Serve)(&step)));
+                assert_before(plan, is!(NoNewPrivileges | AwaitStart), is!(Seccomp));
+                last += 1;
+            }
+        }
+        kinds.set([privileged, notifying, last]);
+    });
+    assert!(kinds.get().iter().all(|count| *count > 20), "{kinds:?}");
+}
+
+#[test]
+fn what_the_image_brings_runs_behind_the_filter() {
+    every_plan(|plan, _| {
+        let hook = |step: &Step<'_>| matches!(step, Step::RunHook { kind: HookKind::StartContainer, .. });
+        assert_before(plan, is!(Seccomp), hook);
+        assert_before(plan, is!(Seccomp), is!(Exec | Serve));
     });
 }
 
