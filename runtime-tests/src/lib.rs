@@ -9,6 +9,7 @@
 //! Everything must run inside `runtime-tests/in-view`, which keeps the machine out of reach. When a container goes out of
 //! scope it is deleted, and the test fails if a process, a mount, a cgroup or a state directory of it is left.
 
+mod agent;
 mod call;
 mod cgroup;
 mod config;
@@ -22,6 +23,7 @@ mod pty;
 mod rootfs;
 mod sockets;
 
+pub use agent::{Agent, Asked, Ruling, Watch};
 pub use call::{Call, Output, Running, wait_until};
 pub use cgroup::{Controller, cgroup_v2, controller, own_cgroup};
 pub use config::base_config;

@@ -84,3 +84,101 @@ fn bad_config_is_refused_as_by_create() {
     explain(&container, &[]).refused().says("astral");
     explain(&Container::new("explain").config_text("{"), &[]).refused().says("config.json");
 }
+
+fn filtered() -> Container {
+    example().edit(|config| {
+        config["linux"]["seccomp"] = json!({
+            "defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"],
+            "syscalls": [
+                { "names": ["execve", "exit_group", "mkdirat", "pidfd_open", "mkdir"], "action": "SCMP_ACT_ALLOW" },
+                { "names": ["clone"], "action": "SCMP_ACT_KILL_PROCESS", "args": [
+                    { "index": 0, "op": "SCMP_CMP_MASKED_EQ", "value": 0x1000_0000, "valueTwo": 0x1000_0000 }] },
+            ],
+        });
+    })
+}
+
+#[test]
+fn filter_is_described() {
+    require!(!is_runc(), "runc has no explain");
+    let text = explain(&filtered(), &[]).ok();
+    let said =
+        text.lines().skip_while(|line| *line != "seccomp filter").nth(1).unwrap_or_else(|| panic!("none in {text}"));
+    assert!(said.starts_with("      2 rules, otherwise SCMP_ACT_ERRNO; "), "{said}");
+    assert!(
+        said.contains("SCMP_ARCH_X86") && said.ends_with(" instructions; SECCOMP_FILTER_FLAG_SPEC_ALLOW"),
+        "{said}"
+    );
+    assert!(text.contains("load a seccomp filter of "), "{text}");
+    let plan: Value = serde_json::from_str(&explain(&filtered(), &["--format", "json"]).ok()).expect("JSON");
+    assert_eq!(plan["seccomp"], said.trim());
+    let without: Value = serde_json::from_str(&explain(&example(), &["--format", "json"]).ok()).expect("JSON");
+    assert_eq!(without["seccomp"], Value::Null);
+    assert!(!explain(&example(), &[]).ok().contains("seccomp"));
+}
+
+#[test]
+fn one_system_call_can_be_asked_about() {
+    require!(!is_runc(), "runc has no explain");
+    require!(cfg!(target_arch = "x86_64"), "the answer begins with the machine's own architecture");
+    let ask = |call: &str| explain(&filtered(), &["--seccomp", call]);
+    ask("mkdirat").prints(
+        "mkdirat()\n      SCMP_ARCH_X86_64: SCMP_ACT_ALLOW; linux.seccomp.syscalls[0]\n      SCMP_ARCH_X86: SCMP_ACT_ALLOW; linux.seccomp.syscalls[0]\n",
+    );
+    let clone = ask("clone:0x10000011,0").ok();
+    assert!(clone.starts_with("clone(0x10000011, 0x0)\n"), "{clone}");
+    assert!(clone.contains("X86_64: SCMP_ACT_KILL_PROCESS; linux.seccomp.syscalls[1]\n"), "{clone}");
+    let other = ask("clone:17").ok();
+    assert!(
+        other.contains("X86_64: SCMP_ACT_ERRNO 1, operation not permitted; linux.seccomp.defaultAction\n"),
+        "{other}"
+    );
+    let newer = ask("fchmodat2").ok();
+    assert!(newer.contains("X86_64: SCMP_ACT_ERRNO 38, function not implemented; it is newer"), "{newer}");
+    assert_eq!(ask("437").ok().lines().nth(1).map(str::len), ask("openat2").ok().lines().nth(1).map(str::len));
+    let json: Value =
+        serde_json::from_str(&explain(&filtered(), &["--seccomp", "clone:17", "--format", "json"]).ok()).expect("JSON");
+    let ruling = json!({ "architecture": "SCMP_ARCH_X86_64", "action": "SCMP_ACT_ERRNO", "errno": 1, "by": "linux.seccomp.defaultAction" });
+    assert_eq!((&json["call"], &json["args"], &json["rulings"][0]), (&json!("clone"), &json!([17]), &ruling));
+    let free = explain(&example(), &["--seccomp", "mkdir"]).ok();
+    assert!(free.contains("SCMP_ACT_ALLOW; there is no filter\n"), "{free}");
+    for wrong in ["mkdri", "clone:x", "clone:1,2,3,4,5,6,7"] {
+        ask(wrong).refused().says("--seccomp");
+    }
+}
+
+#[test]
+fn what_is_said_of_a_system_call_is_what_the_kernel_does() {
+    require!(!is_runc(), "runc has no explain");
+    let profile = json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+        { "names": ["getuid"], "action": "SCMP_ACT_ERRNO", "errnoRet": 33 },
+        { "names": ["personality"], "action": "SCMP_ACT_ERRNO", "errnoRet": 44, "args": [
+            { "index": 0, "op": "SCMP_CMP_GE", "value": 0xffff_fff0_u32 }] },
+        { "names": ["personality"], "action": "SCMP_ACT_ERRNO", "errnoRet": 55, "args": [
+            { "index": 0, "op": "SCMP_CMP_MASKED_EQ", "value": 0x8000_0001_u32, "valueTwo": 0x8000_0000_u32 }] },
+        { "names": ["umask", "getgid"], "action": "SCMP_ACT_LOG" },
+    ] });
+    let calls = [
+        "getuid",
+        "getgid",
+        "personality:0xffffffff",
+        "personality:0x80000000",
+        "personality:0xfffffff2",
+        "umask:0x12",
+        "getpid",
+    ];
+    let container = Container::new("explain").program_from("bin/calls", env!("CARGO_BIN_EXE_calls"));
+    let container =
+        container.args(["calls"].into_iter().chain(calls)).edit(|config| config["linux"]["seccomp"] = profile);
+    let did = container.run().ok();
+    for (call, did) in calls.iter().zip(did.lines()) {
+        let text = explain(&container, &["--seccomp", call, "--format", "json"]).ok();
+        let said: Value = serde_json::from_str(&text).expect("JSON");
+        let ruling = &said["rulings"][0];
+        match ruling["action"].as_str() {
+            Some("SCMP_ACT_ERRNO") => assert!(did.ends_with(&format!(" errno {}", ruling["errno"])), "{did}: {text}"),
+            Some("SCMP_ACT_ALLOW" | "SCMP_ACT_LOG") => assert!(!did.contains("errno"), "{did}: {text}"),
+            _ => panic!("{text}"),
+        }
+    }
+}

@@ -53,6 +53,12 @@ fn structure_is_that_of_the_specification() {
     for name in ["seccomp", "apparmor", "selinux"] {
         assert!(features["linux"][name]["enabled"].is_boolean(), "{name}");
     }
+    for words in ["actions", "operators", "archs", "knownFlags", "supportedFlags"] {
+        if is_runc() && words.ends_with("Flags") {
+            continue;
+        }
+        assert!(!list(&features["linux"]["seccomp"][words]).is_empty(), "{words}");
+    }
     assert!(features["annotations"].as_object().expect("a map").values().all(Value::is_string));
     require!(!is_runc(), "not in every runc: rdma, intelRdt, mountExtensions, netDevices");
     assert!(features["linux"]["cgroup"]["rdma"].is_boolean());
@@ -149,6 +155,40 @@ fn every_capability_is_known() {
 }
 
 #[test]
+fn every_word_of_a_seccomp_profile_is_known() {
+    require!(!is_runc(), "the list is runc's own");
+    let features = features();
+    let seccomp = &features["linux"]["seccomp"];
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut profile = json!({ "defaultAction": "SCMP_ACT_ALLOW",
+            "syscalls": [{ "names": ["swapoff"], "action": "SCMP_ACT_ERRNO", "args": [{ "index": 0, "value": 1, "op": "SCMP_CMP_EQ" }] }] });
+        change(&mut profile);
+        let container = Container::new("profile").args(["echo", "fine"]);
+        container.edit(|config| config["linux"]["seccomp"] = profile).run()
+    };
+    let words = |what: &str| list(&seccomp[what]);
+    for action in words("actions").iter().filter(|action| *action != "SCMP_ACT_NOTIFY") {
+        with(&|profile| profile["syscalls"][0]["action"] = json!(action)).prints("fine\n");
+    }
+    assert!(words("actions").contains(&"SCMP_ACT_NOTIFY".to_owned()));
+    for operator in words("operators") {
+        with(&|profile| profile["syscalls"][0]["args"][0]["op"] = json!(operator)).prints("fine\n");
+    }
+    with(&|profile| profile["architectures"] = seccomp["archs"].clone()).prints("fine\n");
+    let supported = words("supportedFlags");
+    for flag in words("knownFlags") {
+        let output = with(&|profile| profile["flags"] = json!([flag]));
+        match &*flag {
+            // Of use only where somebody is notified.
+            "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV" => drop(output.refused().says(&flag)),
+            _ if supported.contains(&flag) => output.prints("fine\n"),
+            _ => drop(output.refused().says(&flag)),
+        }
+    }
+    assert!(supported.iter().all(|flag| words("knownFlags").contains(flag)));
+}
+
+#[test]
 fn every_hook_is_run() {
     require!(!is_runc(), "the list is runc's own");
     let hooks = list(&features()["hooks"]);
@@ -206,6 +246,10 @@ fn claims_are_runcs_where_both_have_one() {
     assert_eq!(rt["ociVersionMin"], runc["ociVersionMin"]);
     assert_eq!(set(&rt["hooks"]), set(&runc["hooks"]));
     assert!(set(&rt["linux"]["capabilities"]).is_superset(&set(&runc["linux"]["capabilities"])));
+    for words in ["actions", "operators", "archs"] {
+        let of = |features: &Value| set(&features["linux"]["seccomp"][words]);
+        assert!(of(&rt).is_superset(&of(&runc)), "{words}");
+    }
     // Newer runcs hand it to the file system, as rt does.
     let mut options = set(&runc["mountOptions"]);
     options.remove("noacl");

@@ -13,11 +13,6 @@ fn refused(field: &str, change: impl FnOnce(&mut Value)) {
 }
 
 #[test]
-fn seccomp_is_refused() {
-    refused("linux.seccomp", |config| config["linux"]["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ALLOW" }));
-}
-
-#[test]
 fn user_namespace_is_refused() {
     refused("user", |config| {
         config["linux"]["namespaces"].as_array_mut().expect("a list").push(json!({ "type": "user" }));
