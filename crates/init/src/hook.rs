@@ -18,6 +18,7 @@ pub(crate) fn run(hands: &mut Hands, step: Step<'_>) -> Done {
     let (output, errors) = (place(output)?, place(errors)?);
     // As runc: the root file system, before it is entered. Then it is where the program will be.
     let directory = if kind == HookKind::CreateContainer { Some(hands.root()?) } else { None };
+    let filter = hands.filter;
     let mut said = Tail::new();
     let mut end = End::Exited(0);
     program::start(path, args, env, Text::default(), home, |path, args, env| {
@@ -32,6 +33,8 @@ pub(crate) fn run(hands: &mut Hands, step: Step<'_>) -> Done {
             seconds: (seconds > 0).then_some(seconds),
             // Our parent has seen to it that nothing is ignored here.
             ignored: 0,
+            // Its program is the image's: it may do no more than the container's.
+            filter: if kind == HookKind::StartContainer { filter } else { None },
         };
         end = command::run(&command, &mut said)?;
         Ok(())

@@ -169,8 +169,9 @@ pub fn create(spec: &Spec<'_>, host: &Host, request: &Request) -> Result<Plan, E
         Becoming { process, personality, processors: Processors::All, filter: filter.as_ref(), proc: targets.proc };
     process::become_it(&whom, host, &mut steps, &mut warnings)?;
     process::wait(process, request, files, filter.as_ref(), &mut steps);
+    seccomp::load(filter.as_ref(), process.no_new_privileges, seccomp::Place::WithTheProgram, &mut steps);
     hooks::before_the_program(spec, process, request, files, &mut steps);
-    process::exec(process, request, filter.as_ref(), serve, &mut steps);
+    process::exec(process, request, serve, &mut steps);
 
     let mounts_stay = namespaces::own(spec, Namespace::Mount) == namespaces::Own::Host;
     Ok(Plan { spawn, steps: counted(steps, "mounts")?, warnings, rootfs: root, mounts_stay, filter })
@@ -201,7 +202,8 @@ pub fn exec(
     let whom = Becoming { process, personality, processors, filter: filter.as_ref(), proc };
     process::become_it(&whom, host, &mut steps, &mut warnings)?;
     seccomp::load(filter.as_ref(), process.no_new_privileges, seccomp::Place::BeforeReady, &mut steps);
-    process::exec(process, request, filter.as_ref(), None, &mut steps);
+    seccomp::load(filter.as_ref(), process.no_new_privileges, seccomp::Place::WithTheProgram, &mut steps);
+    process::exec(process, request, None, &mut steps);
 
     Ok(Plan {
         spawn,

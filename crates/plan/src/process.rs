@@ -416,17 +416,10 @@ pub(crate) fn wait(
 }
 
 /// Become the program, or with `serve` its parent.
-pub(crate) fn exec(
-    process: &Process<'_>,
-    request: &Request,
-    filter: Option<&Filter<'_>>,
-    serve: Option<u32>,
-    steps: &mut Steps,
-) {
+pub(crate) fn exec(process: &Process<'_>, request: &Request, serve: Option<u32>, steps: &mut Steps) {
     let all = environment(process, request);
     let path = search_path(&all).into();
     steps.push(Step::CloseDescriptors { first: first(request) });
-    seccomp::load(filter, process.no_new_privileges, Place::WithTheProgram, steps);
     let (env, home) = variables(process, request);
     let args: Vec<u8> = process.args.iter().flat_map(|word| words(word)).collect();
     let (args, env, home) = (Texts::new(&args), Texts::new(&env), home.as_str().into());

@@ -143,6 +143,7 @@ fn run_each(
                 seconds: hook.timeout.and_then(|seconds| u32::try_from(seconds).ok()),
                 // Whatever our caller has made of them.
                 ignored: u64::MAX,
+                filter: None,
             },
             &mut said,
         );

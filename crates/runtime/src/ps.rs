@@ -67,6 +67,7 @@ fn ps(words: &[OsString]) -> Result<String, Error> {
         errors: None,
         seconds: None,
         ignored: 0,
+        filter: None,
     };
     let end = run(&command, &mut errors).map_err(Error::call("run ps"))?;
     if end != End::Exited(0) {

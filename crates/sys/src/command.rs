@@ -35,6 +35,8 @@ pub struct Command<'a> {
     pub seconds: Option<u32>,
     /// Signals that the caller ignores (bit 0 is signal 1), which it is not to inherit.
     pub ignored: u64,
+    /// A seccomp filter and its flags.
+    pub filter: Option<(&'a [u8], u32)>,
 }
 
 /// How it ended.
@@ -121,7 +123,7 @@ pub fn run(command: &Command<'_>, tail: &mut Tail) -> Result<End, Errno> {
         stdio: Some([command.input, command.output.unwrap_or(said), command.errors.unwrap_or(said)]),
         keep: &[],
         ignored: command.ignored,
-        filter: None,
+        filter: command.filter,
         oom_score: &[],
         carry_capabilities: false,
     });

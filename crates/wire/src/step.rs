@@ -408,7 +408,8 @@ closed! {
     pub enum Load {
         /// In its place among the steps.
         Now = 0 => "",
-        /// By `Exec` or `Serve`, when nothing but the program is left.
+        /// By `Exec` or `Serve`, when nothing but the program is left, and with each startContainer hook, whose program is the
+        /// image's too.
         WithTheProgram = 1 => " with the program",
     }
 }
