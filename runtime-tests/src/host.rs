@@ -1,4 +1,4 @@
-//! What a test does to the view itself: mounts, and processes that are no containers.
+//! What the machine has, and what a test does to the view itself: mounts, and processes that are no containers.
 
 use std::{
     fs,
@@ -7,6 +7,22 @@ use std::{
 };
 
 use crate::wait_until;
+
+/// Is there a systemd that can be asked for a cgroup? In the view `systemd` on a machine that it has booted.
+pub fn has_systemd() -> bool {
+    Path::new("/run/systemd/system").is_dir() && Path::new("/run/dbus/system_bus_socket").exists()
+}
+
+/// Does the kernel enforce AppArmor's profiles, and can a test load one?
+pub fn has_apparmor() -> bool {
+    fs::read_to_string("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.starts_with('Y'))
+        && Path::new("/sys/kernel/security/apparmor/profiles").exists()
+}
+
+/// Does the kernel have a policy of SELinux?
+pub fn has_selinux() -> bool {
+    Path::new("/sys/fs/selinux/enforce").exists()
+}
 
 /// A mount in the mount namespace of the test, which ends with this value.
 pub struct HostMount(PathBuf);

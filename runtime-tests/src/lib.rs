@@ -29,7 +29,7 @@ pub use cgroup::{Controller, cgroup_v2, controller, own_cgroup};
 pub use config::base_config;
 pub use console::{Console, ConsoleSocket};
 pub use container::Container;
-pub use host::{HostMount, Sleeper};
+pub use host::{HostMount, Sleeper, has_apparmor, has_selinux, has_systemd};
 pub use mountinfo::{Mount, mount_at, mounts};
 pub use oracle::{differs, is_runc, old_runc, runtime_path, skip};
 pub use pty::{Master, Terminal};
