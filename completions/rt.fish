@@ -38,7 +38,7 @@ complete -c rt -n "__fish_rt_needs_command" -l rootless -d 'Whether to go withou
 false\t''
 auto\t''"
 complete -c rt -n "__fish_rt_needs_command" -l debug -d 'The same as --log-level debug'
-complete -c rt -n "__fish_rt_needs_command" -l systemd-cgroup -d 'Leave cgroups to systemd: refused by create and run in this version'
+complete -c rt -n "__fish_rt_needs_command" -l systemd-cgroup -d 'Leave cgroups to systemd, as --cgroup-manager systemd does'
 complete -c rt -n "__fish_rt_needs_command" -s v -l version -d 'Print the version'
 complete -c rt -n "__fish_rt_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rt -n "__fish_rt_needs_command" -f -a "create" -d 'Make a container: everything but its program, which waits for start'

@@ -3,7 +3,7 @@
 
 use crate::arch::Endian;
 use crate::bpf::{self, Insn};
-use crate::chain::{Compare, Half, Next, Node};
+use crate::chain::{Compare, Half, Next, Node, Relation};
 use crate::verdict::Verdict;
 
 /// How far a conditional jump is let reach. The kernel's limit is 255; an instruction or two may come in between.
@@ -151,16 +151,14 @@ impl<'a> Assembler<'a> {
         let yes = self.branch(&node.yes, fall, word, endian);
         let no = self.branch(&node.no, fall, word, endian);
         let code = match node.compare.relation {
-            crate::chain::Relation::Equal | crate::chain::Relation::MaskedEqual => bpf::EQUAL,
-            crate::chain::Relation::Greater => bpf::GREATER,
-            crate::chain::Relation::GreaterEqual => bpf::GREATER_EQUAL,
+            Relation::Equal | Relation::MaskedEqual => bpf::EQUAL,
+            Relation::Greater => bpf::GREATER,
+            Relation::GreaterEqual => bpf::GREATER_EQUAL,
         };
-        let entry = if yes == no {
-            Entry { word: None, loaded: yes, unloaded: None }
-        } else {
-            Entry { word: Some(word), loaded: self.jump(code, node.compare.value, yes, no), unloaded: None }
-        };
-        self.entries.push(entry);
+        let loaded = self.jump(code, node.compare.value, yes, no);
+        // Where both lead to one place that place can still be one that needs the word.
+        let word = if matches!(loaded, Target::Return(_)) { None } else { Some(word) };
+        self.entries.push(Entry { word, loaded, unloaded: None });
         self.entries.len() - 1
     }
 

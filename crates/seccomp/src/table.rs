@@ -1,6 +1,6 @@
 //! Names and numbers of the system calls of every architecture.
 //!
-//! rows.rs is generated from the headers of linux-libc-dev; tests/tables.rs says how, and compares.
+//! rows.rs is generated from the headers of linux-libc-dev; tests/filters/tables.rs says how, and compares.
 
 mod rows;
 

@@ -1,4 +1,4 @@
-//! Made by tests/tables.rs from the headers of linux-libc-dev: the name of each system call, and its number on each
+//! Made by tests/filters/tables.rs from the headers of linux-libc-dev: the name of each system call, and its number on each
 //! architecture.
 
 use super::NONE as X;

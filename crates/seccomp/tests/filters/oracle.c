@@ -7,7 +7,7 @@
  *   only TOKEN             for this architecture instead of the machine's
  *   arch TOKEN             for this architecture too
  *   rule ACTION NAME N (ARG OP A B){N}
- *   export                 the program in hexadecimal, or: error, what the first failure was, and of which rule
+ *   export                 the program in hexadecimal, or: error, and which
  *   pseudo                 the filter as libseccomp prints it, with tabs for the ends of lines
  *   time                   as export, after the nanoseconds that all of it took, the making of the filter included
  */
@@ -71,7 +71,7 @@ int main(int argc, char **argv)
 
 	static char line[4096];
 	void *filter = NULL;
-	int error = 0, at = 0, rules = 0;
+	int error = 0;
 	int64_t began = 0;
 	while (fgets(line, sizeof line, stdin)) {
 		char *word = strtok(line, " \n");
@@ -84,7 +84,7 @@ int main(int argc, char **argv)
 		} else if (!strcmp(word, "new")) {
 			began = now();
 			filter = init(strtoul(strtok(NULL, " \n"), NULL, 0));
-			error = filter ? 0 : -1, at = -1, rules = 0;
+			error = filter ? 0 : -1;
 			if (filter)
 				attr_set(filter, 8 /* SCMP_FLTATR_CTL_OPTIMIZE */, strtoul(strtok(NULL, " \n"), NULL, 0));
 		} else if (!strcmp(word, "only") && !error) {
@@ -106,19 +106,16 @@ int main(int argc, char **argv)
 				conditions[i].a = strtoull(strtok(NULL, " \n"), NULL, 0);
 				conditions[i].b = strtoull(strtok(NULL, " \n"), NULL, 0);
 			}
-			if (call != -1 && !error) {
+			if (call != -1 && !error)
 				error = rule_add(filter, action, call, count, conditions);
-				at = rules;
-			}
-			rules++;
 		} else if (!strcmp(word, "export") || !strcmp(word, "pseudo") || !strcmp(word, "time")) {
 			int pseudo = !strcmp(word, "pseudo"), file = memfd_create("program", 0);
 			if (!error)
-				error = (pseudo ? export_pfc : export_bpf)(filter, file), at = -1;
+				error = (pseudo ? export_pfc : export_bpf)(filter, file);
 			if (!strcmp(word, "time"))
 				printf("%lld ", (long long)(now() - began));
 			if (error) {
-				printf("error %d %d\n", error, at);
+				printf("error %d\n", error);
 			} else {
 				unsigned char byte;
 				lseek(file, 0, SEEK_SET);

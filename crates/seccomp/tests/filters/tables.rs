@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! apt-get download linux-libc-dev && dpkg-deb --extract linux-libc-dev_*.deb headers
-//! UPDATE_TABLES=headers:older cargo test -p rt-seccomp --test tables
+//! UPDATE_TABLES=headers:older cargo test -p rt-seccomp tables
 //! ```
 //!
 //! `older` is optional: where the first one lacks an architecture, it is looked for there. Linux 7 has no 31-bit s390 any
@@ -133,7 +133,7 @@ fn base_of_mips(header: &str) -> u32 {
 fn rows(columns: &[BTreeMap<String, u32>]) -> String {
     let names: BTreeSet<&String> = columns.iter().flat_map(BTreeMap::keys).collect();
     let mut text = String::from(
-        "//! Made by tests/tables.rs from the headers of linux-libc-dev: the name of each system call, and its number on each\n\
+        "//! Made by tests/filters/tables.rs from the headers of linux-libc-dev: the name of each system call, and its number on each\n\
          //! architecture.\n\n\
          use super::NONE as X;\n\n\
          pub(super) const COLUMNS: usize = ",

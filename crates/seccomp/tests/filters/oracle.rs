@@ -1,13 +1,16 @@
 //! libseccomp as runc uses it: a small C program that loads it, and what runc does around it.
 
 use rt_seccomp::{Action, Arch, Attempt, Insn, Operator, Profile, Verdict, verdict};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
+
+/// What libseccomp says to a rule that contradicts another one.
+pub(crate) const EEXIST: i32 = -17;
 
 /// A running libseccomp.
 pub(crate) struct Oracle {
@@ -17,6 +20,8 @@ pub(crate) struct Oracle {
     program: PathBuf,
     /// Of optimization. runc takes 2, a binary tree, for profiles of more than 32 rules.
     pub(crate) level: u32,
+    /// What it said before.
+    numbers: BTreeMap<(Arch, String), Option<i64>>,
 }
 
 /// What libseccomp made of a profile.
@@ -24,8 +29,8 @@ pub(crate) struct Oracle {
 pub(crate) enum Made {
     /// A program.
     Program(Vec<Insn>),
-    /// It refused a rule: the errno, and which one, or -1.
-    Refused(i32, i64),
+    /// It refused something: the errno, negative.
+    Refused(i32),
     /// It did not come back. It has been started anew.
     Hung,
 }
@@ -54,7 +59,7 @@ impl Oracle {
         std::thread::spawn(move || {
             BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
         });
-        Self { child, input, lines, program, level: 1 }
+        Self { child, input, lines, program, level: 1, numbers: BTreeMap::new() }
     }
 
     fn say(&mut self, line: &str) {
@@ -63,14 +68,17 @@ impl Oracle {
     }
 
     fn hear(&mut self) -> Option<String> {
-        self.lines.recv_timeout(Duration::from_secs(5)).ok()
+        self.lines.recv_timeout(Duration::from_secs(1)).ok()
     }
 
     /// The number by which libseccomp knows a call; a negative one if that is no real number.
     pub(crate) fn number(&mut self, arch: Arch, name: &str) -> Option<i64> {
+        if let Some(number) = self.numbers.get(&(arch, name.to_owned())) {
+            return *number;
+        }
         self.say(&format!("name {:#x} {name}", token(arch)));
         let number: i64 = self.hear().expect("an answer").parse().expect("a number");
-        (number != -1).then_some(number)
+        *self.numbers.entry((arch, name.to_owned())).or_insert((number != -1).then_some(number))
     }
 
     /// Whether it knows an architecture at all.
@@ -82,30 +90,28 @@ impl Oracle {
     pub(crate) fn make(&mut self, profile: &Profile, native: Arch) -> Made {
         self.ask(profile, native, "export");
         let Some(line) = self.hear() else {
-            let program = self.program.clone();
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-            let level = self.level;
-            *self = Self::launch(program);
-            self.level = level;
+            self.again();
             return Made::Hung;
         };
         answer(&line, native)
     }
 
-    /// [`Self::make`], and the nanoseconds that it took.
-    #[allow(dead_code)] // not every test asks
-    pub(crate) fn time(&mut self, profile: &Profile, native: Arch) -> (u64, Made) {
-        self.ask(profile, native, "time");
-        let line = self.hear().expect("an answer");
-        let (time, rest) = line.split_once(' ').expect("a time");
-        (time.parse().expect("a number"), answer(rest, native))
+    /// The filter as libseccomp prints it. It is made of the same data as the program, by other code.
+    pub(crate) fn pseudo(&mut self, profile: &Profile, native: Arch) -> Option<Pseudo> {
+        self.ask(profile, native, "pseudo");
+        let Some(line) = self.hear() else {
+            self.again();
+            return None;
+        };
+        (!line.starts_with("error ")).then(|| Pseudo(line.split('\t').map(str::to_owned).collect()))
     }
 
-    /// The filter as libseccomp prints it. It is made of the same data as the program, by other code.
-    pub(crate) fn pseudo(&mut self, profile: &Profile, native: Arch) -> Pseudo {
-        self.ask(profile, native, "pseudo");
-        Pseudo(self.hear().expect("an answer").split('\t').map(str::to_owned).collect())
+    fn again(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let (level, numbers) = (self.level, std::mem::take(&mut self.numbers));
+        *self = Self::launch(self.program.clone());
+        (self.level, self.numbers) = (level, numbers);
     }
 
     fn ask(&mut self, profile: &Profile, native: Arch, how: &str) {
@@ -163,7 +169,7 @@ fn program() -> Option<PathBuf> {
     static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
     PROGRAM
         .get_or_init(|| {
-            let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracle/oracle.c");
+            let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/filters/oracle.c");
             let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
             let (fresh, program) = (directory.join(format!("oracle-{}", std::process::id())), directory.join("oracle"));
             let mut compiler = Command::new("cc");
@@ -182,8 +188,7 @@ fn program() -> Option<PathBuf> {
 
 fn answer(line: &str, native: Arch) -> Made {
     if let Some(error) = line.strip_prefix("error ") {
-        let (errno, rule) = error.split_once(' ').expect("two numbers");
-        return Made::Refused(errno.parse().expect("a number"), rule.parse().expect("a number"));
+        return Made::Refused(error.parse().expect("a number"));
     }
     let byte = |at: usize| u8::from_str_radix(&line[at..at + 2], 16).expect("hexadecimal");
     let bytes: Vec<u8> = (0..line.len()).step_by(2).map(byte).collect();
@@ -305,7 +310,7 @@ fn token(arch: Arch) -> u32 {
     if arch == Arch::X32 { 62 | 1 << 30 } else { arch.audit() }
 }
 
-fn is_big(arch: Arch) -> bool {
+pub(crate) fn is_big(arch: Arch) -> bool {
     arch.audit() & 1 << 30 == 0
 }
 
