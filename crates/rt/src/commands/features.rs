@@ -105,7 +105,7 @@ fn known() -> Features {
         linux: Linux {
             namespaces: NAMESPACES.map(|kind| kind.words()).into(),
             capabilities: capabilities::names().collect(),
-            cgroup: Cgroup { v1: true, v2: true, systemd: false, systemd_user: false, rdma: true },
+            cgroup: Cgroup { v1: true, v2: true, systemd: true, systemd_user: false, rdma: true },
             seccomp: seccomp(),
             apparmor: YES,
             selinux: YES,
